@@ -1,0 +1,232 @@
+"""The command line, which puts the chapters' parts together: `python -m gptlib train | sample | evaluate`."""
+
+import dataclasses
+import json
+import logging
+import math
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+from tqdm.auto import tqdm
+
+from gptlib.checkpoint import Checkpointer, CheckpointError, latest_checkpoint, load_checkpoint
+from gptlib.data import load_corpus, split
+from gptlib.generation import generate, stream
+from gptlib.gpt import GPT, GPTConfig
+from gptlib.loss import evaluate, ladder
+from gptlib.tokenizer import BPETokenizer, CharTokenizer
+from gptlib.training import PRESETS, MetricsLog, TrainConfig, TrainingError, train
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train a preset, changed as you like, and keep metrics, samples and checkpoints in a run folder."""
+
+    model: GPTConfig
+    train: TrainConfig
+    preset: Literal[tuple(PRESETS)] = "char-cpu"
+    out: Path | None = None  # run folder; by default the next free runs/PRESET-NNN
+    resume: bool = False  # go on from the newest valid checkpoint in --out
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Print text from a checkpoint, character by character as it is drawn."""
+
+    checkpoint: Path
+    prompt: str = "\n"
+    max_new_tokens: int = 500
+    temperature: float = 0.8  # 0 always takes the likeliest token
+    top_k: int | None = None
+    top_p: float | None = None
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Print a checkpoint's exact loss on the whole validation split."""
+
+    checkpoint: Path
+
+
+def run_train(args: Train) -> None:
+    """Load the text, build the model, train, and say where the result stands on the loss ladder."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    corpus = load_corpus()
+    train_text, val_text = split(corpus.text)
+    start, folder = None, args.out or next_free(Path("runs"), args.preset)
+    if args.resume:
+        if args.out is None:
+            raise ValueError("--resume needs --out RUN_FOLDER: the run to go on with")
+        newest = latest_checkpoint(folder)
+        checkpoint = load_checkpoint(newest)
+        must_agree(checkpoint, args, newest)
+        tokenizer, start = checkpoint.tokenizer, checkpoint.state
+    else:
+        if (folder / "config.json").exists():
+            raise ValueError(f"{folder} holds a run already: choose another --out, or go on with --resume")
+        tokenizer = make_tokenizer(args, corpus.text, train_text)
+    model_config = dataclasses.replace(args.model, vocab_size=tokenizer.vocab_size)
+    train_tokens, val_tokens = (torch.tensor(tokenizer.encode(text)) for text in (train_text, val_text))
+    model = GPT(model_config, torch.Generator().manual_seed(args.train.seed)).to(device)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = dict(preset=args.preset, corpus=corpus.name, device=device_name(device), torch=torch.__version__)
+    settings |= dict(model=dataclasses.asdict(model_config), train=dataclasses.asdict(args.train))
+    (folder / "config.json").write_text(json.dumps(settings, indent=1))
+    parameters = sum(p.numel() for p in model.parameters())
+    print(f"{args.preset}: {parameters:,} parameters on {device_name(device)}, {corpus.name}, into {folder}")
+
+    result = train(
+        model,
+        train_tokens,
+        val_tokens,
+        args.train,
+        sample_fn=lambda model: sample_text(model, tokenizer, "\n", 300, seed=args.train.seed),
+        checkpointer=Checkpointer(folder, model_config, args.train, tokenizer),
+        logger=MetricsLog(folder),
+        start=start,
+    )
+    print(
+        f"\nvalidation loss {result.val_loss:.4f} nats per token at step {result.step}, "
+        f"best {result.best_val_loss:.4f} at step {result.best_step}, {result.seconds:.0f} s"
+    )
+    print_ladder(result.val_loss * len(val_tokens) / len(val_text), train_text, val_text)
+    print("\n" + sample_text(model, tokenizer, "\n", 400, seed=args.train.seed).strip())
+    print(f"\nMore of it:  python -m gptlib sample --checkpoint {Checkpointer.newest(folder)} --prompt 'ROMEO:'")
+
+
+def run_sample(args: Sample) -> None:
+    """Stream a continuation of the prompt to the terminal."""
+    checkpoint = load_checkpoint(args.checkpoint)
+    model, tokenizer = checkpoint.build_model(), checkpoint.tokenizer
+    idx = torch.tensor([tokenizer.encode(args.prompt)], dtype=torch.long)
+    generator = torch.Generator().manual_seed(args.seed)
+    tokens = stream(
+        model, idx, args.max_new_tokens, temperature=args.temperature, top_k=args.top_k, top_p=args.top_p, generator=generator
+    )
+    ids, shown = idx[0].tolist(), ""
+    for new in tokens:
+        ids.append(new.item())
+        text = tokenizer.decode(ids)
+        if not text.endswith("\ufffd"):  # a character of several tokens is not complete yet
+            print(text[len(shown) :], end="", flush=True)
+            shown = text
+    print()
+
+
+def run_evaluate(args: Evaluate) -> None:
+    """Exact mean loss over the validation split, with a progress bar."""
+    checkpoint = load_checkpoint(args.checkpoint)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model, tokenizer, corpus = checkpoint.build_model().to(device), checkpoint.tokenizer, load_corpus()
+    val_text = split(corpus.text)[1]
+    tokens = torch.tensor(tokenizer.encode(val_text))
+    block_size = model.config.block_size
+    with tqdm(total=math.ceil((len(tokens) - 1) / block_size), desc="evaluating", unit="window") as bar:
+
+        def counted(idx):
+            bar.update(len(idx))
+            return model(idx)
+
+        loss = evaluate(counted, tokens.to(device), block_size, batch_size=16)
+    per_character = loss * len(tokens) / len(val_text)
+    print(
+        f"validation loss {loss:.4f} nats per token, {per_character / math.log(2):.4f} bits per character "
+        f"(exact, {len(tokens) - 1:,} predictions, {corpus.name})"
+    )
+
+
+def make_tokenizer(args: Train, text: str, train_text: str):
+    """The preset's tokenizer: all characters of the text, or byte pairs learned from its training part."""
+    if PRESETS[args.preset].tokenizer == "bpe":
+        return BPETokenizer.train(train_text, args.model.vocab_size)
+    return CharTokenizer.from_text(text)
+
+
+def must_agree(checkpoint, args: Train, folder: Path) -> None:
+    """ValueError that lists every setting in which the checkpoint and the command line differ."""
+    wanted_model = dataclasses.replace(args.model, vocab_size=checkpoint.tokenizer.vocab_size)
+    pairs = [("model", checkpoint.model_config, wanted_model), ("train", checkpoint.train_config, args.train)]
+    differing = [
+        f"{part}.{name}: {getattr(saved, name)} there, {getattr(wanted, name)} here"
+        for part, saved, wanted in pairs
+        for name in dataclasses.asdict(saved)
+        if getattr(saved, name) != getattr(wanted, name)
+    ]
+    if differing:
+        raise ValueError(f"{folder} was made with other settings ({'; '.join(differing)}): pass the same ones")
+
+
+def sample_text(model: GPT, tokenizer, prompt: str, length: int, seed: int) -> str:
+    """`length` tokens of text after `prompt`, always the same for the same model and seed."""
+    device = next(model.parameters()).device
+    generator = torch.Generator(device).manual_seed(seed)
+    idx = torch.tensor([tokenizer.encode(prompt)], device=device)
+    return tokenizer.decode(generate(model, idx, length, temperature=0.8, generator=generator)[0].tolist())
+
+
+def print_ladder(loss: float, train_text: str, val_text: str) -> None:
+    """Where a loss, in nats per character, stands among n-gram tables fitted to the same text."""
+    characters = CharTokenizer.from_text(train_text + val_text)
+    rungs = ladder(characters.encode(train_text), characters.encode(val_text), characters.vocab_size)
+    rungs["this model"] = loss
+    print("\nThe loss ladder, in nats per character on the same validation text:")
+    for name, value in sorted(rungs.items(), key=lambda rung: -rung[1]):
+        print(f"  {value:.3f}  {name}{'  <--' if name == 'this model' else ''}")
+
+
+def next_free(folder: Path, preset: str) -> Path:
+    """The first of folder/PRESET-001, -002, … that does not exist."""
+    number = 1
+    while (path := folder / f"{preset}-{number:03d}").exists():
+        number += 1
+    return path
+
+
+def device_name(device: torch.device) -> str:
+    """The GPU's name, or the number of CPU threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def parse(argv: list[str]) -> Train | Sample | Evaluate:
+    """Two passes: the preset first, then everything else with that preset's numbers as the defaults."""
+
+    @dataclass(frozen=True)
+    class Choice:
+        preset: Literal[tuple(PRESETS)] = "char-cpu"
+
+    preset = "char-cpu"
+    if argv[:1] == ["train"]:
+        choice, _ = tyro.cli(Choice, args=argv[1:], return_unknown_args=True, add_help=False, prog="python -m gptlib train")
+        preset = choice.preset
+    defaults = Train(PRESETS[preset].model, PRESETS[preset].train, preset)
+    commands = (
+        Annotated[Train, tyro.conf.subcommand("train", default=defaults)]
+        | Annotated[Sample, tyro.conf.subcommand("sample")]
+        | Annotated[Evaluate, tyro.conf.subcommand("evaluate")]
+    )
+    return tyro.cli(tyro.conf.OmitSubcommandPrefixes[commands], args=argv, prog="python -m gptlib")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; every expected error is one line and exit code 2."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    args = parse(sys.argv[1:] if argv is None else argv)
+    run = {Train: run_train, Sample: run_sample, Evaluate: run_evaluate}[type(args)]
+    try:
+        run(args)
+    except (CheckpointError, TrainingError, ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
