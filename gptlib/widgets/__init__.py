@@ -12,17 +12,17 @@ from cycler import cycler
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "data" / "checkpoints"
 
-# Okabe and Ito's palette (2008), told apart with every common kind of colour vision; the line styles do it in grey
+# Okabe and Ito's palette (2008): told apart with every common kind of colour vision; line styles do it in grey
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
 LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)))
 
 
 def book_style() -> None:
-    """Set matplotlib's defaults for the book: legible fonts, colours that also work in grey, small crisp PNGs."""
+    """Set matplotlib's defaults for the book: legible fonts, colours that work in grey too, small crisp PNGs."""
     mpl.rcParams.update(
         {
             "figure.figsize": (7.2, 3.8),
-            "figure.dpi": 110,
+            "figure.dpi": 100,
             "figure.constrained_layout.use": True,
             "font.family": "DejaVu Sans",  # comes with matplotlib, so a figure is the same on every machine
             "font.size": 11,
@@ -48,7 +48,7 @@ def book_style() -> None:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model that the book trained: a GPT in eval mode on the CPU, its tokenizer, and the checkpoint's name."""
+    """A model that the book trained: a GPT in eval mode on the CPU, its tokenizer, its checkpoint's name."""
 
     model: object
     tokenizer: object
@@ -60,15 +60,14 @@ def trained_model(name: str = "char-gpu") -> TrainedModel:
 
     FileNotFoundError when there is no such folder; CheckpointError when its files are damaged.
     """
-    from gptlib.checkpoint import (
-        load_checkpoint,
-    )  # only here: most chapters come before the checkpoint module
+    # imported only here: most chapters come before the checkpoint module
+    from gptlib.checkpoint import load_checkpoint
 
     folder = CHECKPOINTS / name
     if not folder.is_dir():
         there = ", ".join(sorted(path.name for path in CHECKPOINTS.glob("*") if path.is_dir())) or "nothing"
         raise FileNotFoundError(
-            f"there is no trained model data/checkpoints/{name}; that folder holds: {there}"
+            f"there is no trained model data/checkpoints/{name}; the folder holds: {there}"
         )
     checkpoint = load_checkpoint(folder)
     return TrainedModel(checkpoint.build_model(), checkpoint.tokenizer, name)
