@@ -12,13 +12,13 @@ from cycler import cycler
 
 CHECKPOINTS = Path(__file__).resolve().parents[2] / "data" / "checkpoints"
 
-# Okabe and Ito's palette (2008): told apart with every common kind of colour vision; line styles do it in grey
+# Okabe and Ito's palette (2008), made for all common kinds of colour vision; in grey the line styles differ
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
 LINE_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)))
 
 
 def book_style() -> None:
-    """Set matplotlib's defaults for the book: legible fonts, colours that work in grey too, small crisp PNGs."""
+    """Set matplotlib's defaults for the book: legible fonts, lines that differ in grey too, small PNGs."""
     mpl.rcParams.update(
         {
             "figure.figsize": (7.2, 3.8),
