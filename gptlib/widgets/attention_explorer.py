@@ -245,10 +245,10 @@ class AttentionExplorer(widgets.VBox):
 def weights_of_model(model, tokenizer) -> WeightsOf:
     """The callable for a trained GPT.
 
-    Without the mask, the weights are those of the same queries and keys, which came about with the mask: where
-    a head would look if only its own view were not cut off.
+    Without the mask, the weights are those of the same queries and keys, which came about with the mask:
+    where a head would look if only its own view were not cut off.
     """
-    from gptlib.attention import attention_weights  # here: the explorer itself needs no model
+    from gptlib.attention import attention_weights  # the explorer itself needs no model
 
     limit = min(MAX_TOKENS, model.config.block_size)
 
