@@ -384,7 +384,7 @@ def test_a_run_without_training_losses_is_refused():
 
 
 def test_spread_moves_up_only_what_is_too_close():
-    assert spread([5, 0, 0.1], 1) == [5, 0, 1] and spread([], 1) == []
+    assert spread([5.0, 0.0, 0.1], 1.0) == [5, 0, 1] and spread([], 1.0) == []
 
 
 def test_no_font_of_the_style_is_below_ten_points():

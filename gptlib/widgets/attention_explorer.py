@@ -41,13 +41,13 @@ class AttentionState:
     against_uniform: bool = False  # show each weight divided by the uniform one
 
 
-def entropy_in_bits(weights: np.ndarray) -> np.ndarray:
+def entropy_in_bits(weights: np.ndarray) -> np.ndarray | np.floating:
     """Mean over queries of -Σ w log₂ w: [..., T, T] -> [...]. n equal weights have log₂ n bits."""
     logs = np.log2(np.where(weights > 0, weights, 1))
     return -(weights * logs).sum(-1).mean(-1)
 
 
-def mean_distance(weights: np.ndarray) -> np.ndarray:
+def mean_distance(weights: np.ndarray) -> np.ndarray | np.floating:
     """Mean over queries t of Σ w |t - s|, in tokens: [..., T, T] -> [...]."""
     position = np.arange(weights.shape[-1])
     return (weights * abs(position[:, None] - position)).sum(-1).mean(-1)
