@@ -303,6 +303,9 @@ def test_the_playground_hands_its_settings_over_and_shows_the_text():
     playground.length.value, playground.seed.value = 60, 7
     playground.button.click()
     assert calls == [("a\nb", 0.5, 10, 60, 7)]
+    playground.top_k.value = 0
+    playground.button.click()
+    assert playground.top_k.label == "all" and calls[1] == ("a\nb", 0.5, None, 60, 7)
     assert playground.text == "<b> and\n" + HOSTILE
     assert playground.page.value == page("a\nb", playground.text) and "<img" not in playground.page.value
     assert playground.message.value == "" and not playground.button.disabled

@@ -38,8 +38,9 @@ class Playground(widgets.VBox):
         self.temperature = widgets.FloatSlider(
             temperature, min=0, max=2, step=0.1, readout_format=".1f", description="temperature", style=number
         )
-        choices = [("all", None), *((str(k), k) for k in (1, 2, 3, 5, 10, 20, 40))]
-        self.top_k = widgets.Dropdown(options=choices, value=None, description="top-k", style=number)
+        # 0 stands for None, which a Dropdown takes to mean that nothing is chosen
+        choices = [("all", 0), *((str(k), k) for k in (1, 2, 3, 5, 10, 20, 40))]
+        self.top_k = widgets.Dropdown(options=choices, value=0, description="top-k", style=number)
         self.length = widgets.IntSlider(200, 20, 240, step=20, description="length", style=number)
         self.seed = widgets.BoundedIntText(1, 0, 2**31 - 1, description="seed", style=number)
         self.button = widgets.Button(description="Write", button_style="primary")
@@ -69,7 +70,7 @@ class Playground(widgets.VBox):
                 raise ValueError("the prompt is empty: give the model at least one character to go on from")
             shown = time.monotonic()
             for piece in self.stream_text(
-                prompt, self.temperature.value, self.top_k.value, self.length.value, self.seed.value
+                prompt, self.temperature.value, self.top_k.value or None, self.length.value, self.seed.value
             ):
                 self.text += piece
                 if time.monotonic() - shown > SECONDS_BETWEEN_UPDATES:

@@ -34,4 +34,4 @@ def message_html(text: str) -> str:
         return ""
     # colours of its own, because a page may be dark
     style = "border-left:4px solid #D55E00;background:#fff;color:#000;padding:4px 8px;font-size:14px"
-    return f'<div role="status" style="{style}">{html.escape(text)}</div>'
+    return f'<div role="status" style="{style};line-height:1.4">{html.escape(text)}</div>'
