@@ -40,11 +40,7 @@ class CharTokenizer:
 
     def decode(self, ids) -> str:
         """The characters that the ids stand for; ValueError for an id outside the vocabulary."""
-        ids = [int(i) for i in ids]
-        for i in ids:
-            if not 0 <= i < self.vocab_size:
-                raise ValueError(f"token id {i} is outside 0 … {self.vocab_size - 1}")
-        return "".join(self.characters[i] for i in ids)
+        return "".join(self.characters[i] for i in checked(ids, self.vocab_size))
 
     @property
     def fingerprint(self) -> str:
@@ -58,6 +54,15 @@ class CharTokenizer:
     def save(self, path) -> None:
         """Write the tokenizer as JSON (temporary file, then rename)."""
         save_spec(self.spec(), path)
+
+def checked(ids, vocab_size: int) -> list[int]:
+    """`ids` (list, array or tensor) as plain integers; ValueError names one outside 0 … vocab_size - 1."""
+    ids = [int(i) for i in ids]
+    for i in ids:
+        if not 0 <= i < vocab_size:
+            raise ValueError(f"token id {i} is outside 0 … {vocab_size - 1}")
+    return ids
+
 
 def fingerprint_of(spec: dict) -> str:
     """The first 16 hexadecimal digits of the SHA-256 of a tokenizer's JSON description."""
@@ -74,21 +79,18 @@ def save_spec(spec: dict, path) -> None:
 
 
 def load_tokenizer(path):
-    """Read a tokenizer that `save` wrote; ValueError when the file is of no kind we know."""
+    """Read a tokenizer that `save` wrote; ValueError names a file that is none."""
     try:
         spec = json.loads(Path(path).read_text(encoding="utf-8"))
-        kind = spec["kind"]
-    except FileNotFoundError:
-        raise
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} is not a tokenizer file: {error}") from None
-    if kind == "char":
-        return CharTokenizer(spec["characters"])
-    if kind == "byte":
-        return ByteTokenizer()
-    if kind == "bpe":
-        return BPETokenizer([tuple(pair) for pair in spec["merges"]], spec["byte_order"], spec["special"])
-    raise ValueError(f"{path}: unknown kind of tokenizer {kind!r}")
+        if spec["kind"] == "char":
+            return CharTokenizer(spec["characters"])
+        if spec["kind"] == "byte":
+            return ByteTokenizer()
+        if spec["kind"] == "bpe":
+            return BPETokenizer([(a, b) for a, b in spec["merges"]], spec["byte_order"], spec["special"])
+        raise ValueError(f"unknown kind {spec['kind']!r}")
+    except (ValueError, LookupError, TypeError) as error:
+        raise ValueError(f"{path} is not a sound tokenizer file: {error!r}") from None
 
 class ByteTokenizer:
     """One token for each of the 256 bytes of UTF-8. `ByteTokenizer().encode("é")` is `[195, 169]`."""
@@ -101,8 +103,8 @@ class ByteTokenizer:
         return list(utf8(text))
 
     def decode_bytes(self, ids) -> bytes:
-        """The bytes that the ids stand for."""
-        return bytes(ids)
+        """The bytes that the ids stand for; ValueError for an id outside 0 … 255."""
+        return bytes(checked(ids, self.vocab_size))
 
     def decode(self, ids) -> str:
         """The text; bytes that are no valid UTF-8 become U+FFFD."""
@@ -183,11 +185,12 @@ class BPETokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`; special tokens in it are ordinary text. ValueError for a lone surrogate."""
+        utf8(text)  # names a lone surrogate by its place in the whole text
         return [i for pretoken in self._pattern.findall(text) for i in self.encode_pretoken(pretoken)]
 
     def decode_bytes(self, ids) -> bytes:
-        """The bytes that the ids stand for, whether or not they are valid UTF-8."""
-        return b"".join(self.bytes_of[i] for i in ids)
+        """The bytes that the ids stand for, valid UTF-8 or not; ValueError for an unknown id."""
+        return b"".join(self.bytes_of[i] for i in checked(ids, self.vocab_size))
 
     def decode(self, ids) -> str:
         """The text; bytes that are no valid UTF-8 become U+FFFD."""
