@@ -1,0 +1,457 @@
+"""The corpus and where it comes from, the split, batches as a pure function, and token shards on disk."""
+
+import hashlib
+import importlib.util
+import json
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from functools import partial
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gptlib import data
+from gptlib.data import Batches, ShardError, TokenShards, load_corpus, split, write_shards
+from gptlib.tokenizer import BPETokenizer, ByteTokenizer, CharTokenizer
+
+# --- the corpus
+
+
+@pytest.mark.tinyshakespeare
+def test_tinyshakespeare_and_its_split():
+    corpus = load_corpus()
+    assert corpus.name == "tinyshakespeare"
+    assert corpus.sha256 == "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+    assert (len(corpus.text), len(set(corpus.text))) == (1_115_394, 65)
+    train, val = split(corpus.text)
+    assert (len(train), len(val)) == (1_003_854, 111_540)
+    assert train + val == corpus.text
+
+
+def test_the_plays():
+    corpus = load_corpus("plays")
+    assert corpus.name == "plays"
+    assert len(set(corpus.text)) == 65
+    assert 1_000_000 < len(corpus.text) < 1_150_000
+    assert corpus.sha256 == hashlib.sha256((data.DATA / "plays" / "input.txt").read_bytes()).hexdigest()
+    speeches = corpus.text.split("\n\n")
+    assert all(re.match(r"[A-Z][A-Za-z,' -]*:\n.", speech) for speech in speeches)
+    assert not re.search(r"Gutenberg|Exeunt|\[|SCENE|  ", corpus.text)
+
+
+def test_unknown_corpus():
+    with pytest.raises(ValueError, match="unknown corpus 'shakespear'.*'tinyshakespeare' or 'plays'"):
+        load_corpus("shakespear")
+
+
+def test_readme_lists_every_file_with_its_checksum():
+    listed = dict(
+        re.findall(r"^\| `([^`]+)` \| `([0-9a-f]{64})` \|$", (data.DATA / "README.md").read_text(), re.M)
+    )
+    found = {
+        path.relative_to(data.DATA).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in data.DATA.rglob("*")
+        if path.is_file() and not {"README.md", "tinyshakespeare", "__pycache__"} & set(path.parts)
+    }
+    assert listed == found
+
+
+def test_arrangement_of_the_plays():
+    spec = importlib.util.spec_from_file_location("arrange", data.DATA / "plays" / "arrange.py")
+    arrange = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(arrange)
+    source = (
+        "JULIUS\n\nby W. S.\n\nCAESAR.\n\n\nACT I.\n\nSCENE I. Rome.\n\n[Enter CAESAR\nand others.]\n\n"
+        'CAESAR.\nAy me!  [Aside] "Well," said I.\n\n[Exit one.]\n\nGood night.\n\n'
+        "SECOND CITIZEN.\nNo.\nVARRO. Yes.\n\n"
+        "VARRO. CLAUDIUS.\nBoth.\n\n[Exeunt\n\nTHE END\n"
+    )
+    assert arrange.speeches(source) == [
+        ("CAESAR", ["Ay me! 'Well,' said I.", "Good night."]),
+        ("Second Citizen", ["No."]),
+        ("VARRO", ["Yes."]),
+        ("VARRO and CLAUDIUS", ["Both."]),
+    ]
+
+
+# --- where the corpus is looked for: a data folder of our own and a server of our own
+
+TEXT = b"First Citizen:\nA text that stands for the corpus.\n"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        if self.path == "/missing":
+            return self.send_error(404)
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(TEXT)))
+        self.end_headers()
+        self.wfile.write(TEXT[:10] if self.path == "/cut" else TEXT)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def server():
+    with HTTPServer(("127.0.0.1", 0), Handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+
+
+@pytest.fixture
+def house(tmp_path, monkeypatch):
+    """An empty data folder with small plays, no GPTLIB_DATA, and TEXT as the corpus that is expected."""
+    folder = tmp_path / "data"
+    (folder / "plays").mkdir(parents=True)
+    (folder / "plays" / "input.txt").write_text("The plays.")
+    monkeypatch.setattr(data, "DATA", folder)
+    monkeypatch.setattr(data, "TINYSHAKESPEARE_SHA256", hashlib.sha256(TEXT).hexdigest())
+    monkeypatch.setattr(data, "TINYSHAKESPEARE_URL", "http://127.0.0.1:9/closed")
+    monkeypatch.delenv("GPTLIB_DATA", raising=False)
+    return folder
+
+
+def files(folder) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_download(house, server, monkeypatch):
+    monkeypatch.setattr(data, "TINYSHAKESPEARE_URL", f"{server}/input.txt")
+    corpus = load_corpus()
+    assert (corpus.name, corpus.text, corpus.source) == (
+        "tinyshakespeare",
+        TEXT.decode(),
+        f"{server}/input.txt",
+    )
+    assert files(house) == ["plays/input.txt", "tinyshakespeare/input.txt"]
+    monkeypatch.setattr(data, "TINYSHAKESPEARE_URL", "http://127.0.0.1:9/closed")
+    assert load_corpus().source == str(house / "tinyshakespeare" / "input.txt")  # not fetched again
+
+
+@pytest.mark.parametrize(
+    "address", ["{server}/missing", "{server}/cut", "http://127.0.0.1:9/closed", "{server}/good"]
+)
+def test_stand_in_when_it_cannot_be_had(house, server, address, monkeypatch, caplog):
+    monkeypatch.setattr(data, "TINYSHAKESPEARE_URL", address.format(server=server))
+    if address.endswith("good"):  # reached, but not the text that was published
+        monkeypatch.setattr(data, "TINYSHAKESPEARE_SHA256", "0" * 64)
+    with caplog.at_level(logging.WARNING, "gptlib.data"):
+        corpus = load_corpus()
+    assert (corpus.name, corpus.text) == ("plays", "The plays.")
+    assert len(caplog.records) == 1 and "plays stand in" in caplog.text
+    assert files(house) == ["plays/input.txt"]
+
+
+def test_gptlib_data_is_looked_at(house, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "mirror" / "tinyshakespeare"
+    elsewhere.mkdir(parents=True)
+    (elsewhere / "input.txt").write_bytes(TEXT)
+    monkeypatch.setenv("GPTLIB_DATA", str(tmp_path / "mirror"))
+    assert load_corpus().source == str(elsewhere / "input.txt")
+    assert files(house) == ["plays/input.txt"]
+
+
+@pytest.mark.parametrize("where", ["data", "mirror"])
+def test_wrong_checksum_names_file_and_remedy(house, tmp_path, where, monkeypatch):
+    monkeypatch.setenv("GPTLIB_DATA", str(tmp_path / "mirror"))
+    path = tmp_path / where / "tinyshakespeare" / "input.txt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(TEXT + b"!")
+    with pytest.raises(
+        ValueError, match=rf"{where}.tinyshakespeare.input.txt: SHA-256 \w+….*expected .*delete it"
+    ):
+        load_corpus()
+    assert path.read_bytes() == TEXT + b"!"
+
+
+# --- split and batches
+
+
+def test_split():
+    assert split(range(10), 0.2) == (range(0, 8), range(8, 10))
+    train, val = split(torch.arange(1000))
+    assert torch.equal(torch.cat([train, val]), torch.arange(1000)) and len(val) == 100
+    for fraction in (0, 1, -0.1, 2):
+        with pytest.raises(ValueError, match=f"val_fraction={fraction}"):
+            split(range(10), fraction)
+
+
+def test_batches_are_windows_and_their_successors():
+    tokens = torch.randint(0, 50, (1000,), generator=torch.Generator().manual_seed(0))
+    text = tokens.tolist()
+    batches = Batches(tokens, 8, 12)
+    for step in range(5):
+        x, y = batches.at(step)
+        assert x.dtype == y.dtype == torch.int64 and x.shape == y.shape == (8, 12)
+        for row_x, row_y, start in zip(x.tolist(), y.tolist(), batches.offsets(step), strict=True):
+            assert row_x == text[start : start + 12]
+            assert row_y == text[start + 1 : start + 13]
+
+
+def test_batches_are_a_pure_function_of_seed_and_step():
+    make = partial(Batches, torch.arange(10_000), 4, 16)
+    forwards = [make(seed=3).at(step) for step in range(6)]
+    batches = make(seed=3)
+    backwards = [batches.at(step) for step in reversed(range(6))]
+    np.random.seed(0), torch.manual_seed(0)  # no other generator has a say
+    for (x, y), (x_again, y_again) in zip(forwards, reversed(backwards), strict=True):
+        assert torch.equal(x, x_again) and torch.equal(y, y_again)
+
+
+def test_no_two_pairs_of_seed_and_step_share_a_batch():
+    # Two traps. default_rng(seed + step) gives seed 1 what seed 0 had a step later. And NumPy pads a list of
+    # seeds with zeros, so default_rng([7, 0]) is default_rng(7): only lists of one length may be mixed.
+    assert np.random.default_rng([7, 0]).integers(1 << 40) == np.random.default_rng(7).integers(1 << 40)
+    tokens = torch.arange(1_000_000)
+    drawn = {tuple(Batches(tokens, 2, 8, seed).offsets(step)) for seed in range(30) for step in range(30)}
+    assert len(drawn) == 900
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 4])
+def test_ranks_share_one_global_batch(world_size):
+    tokens = torch.arange(5000)
+    for step in (0, 1, 77):
+        whole = Batches(tokens, 8, 10, seed=5).at(step)
+        ranks = [Batches(tokens, 8, 10, 5, rank, world_size).at(step) for rank in range(world_size)]
+        assert all(len(x) == 8 // world_size for x, _ in ranks)
+        assert torch.equal(torch.cat([x for x, _ in ranks]), whole[0])
+        assert torch.equal(torch.cat([y for _, y in ranks]), whole[1])
+
+
+def test_every_window_is_reachable_and_none_leaves_its_split():
+    train, val = split(torch.arange(40))
+    batches = Batches(train, 4, 8)
+    starts = np.concatenate([batches.offsets(step) for step in range(300)])
+    assert set(starts) == set(range(36 - 8))
+    seen = torch.cat([torch.cat(batches.at(step)) for step in range(300)])
+    assert set(seen.flatten().tolist()) == set(range(36))
+
+
+def test_shortest_possible_text():
+    x, y = Batches([5, 6, 7], 2, 2).at(0)
+    assert x.tolist() == [[5, 6], [5, 6]] and y.tolist() == [[6, 7], [6, 7]]
+
+
+@pytest.mark.parametrize(
+    "tokens", [list(range(50)), np.arange(50, dtype=np.uint16), np.arange(50), torch.arange(50)]
+)
+def test_any_sequence_of_tokens(tokens):
+    x, y = Batches(tokens, 3, 4).at(1)
+    assert x.dtype == torch.int64 and torch.equal(x + 1, y)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (dict(tokens=range(0), batch_size=1, block_size=4), "0 tokens are too few for block_size=4.*need 5"),
+        (dict(tokens=range(4), batch_size=1, block_size=4), "4 tokens are too few for block_size=4.*need 5"),
+        (dict(tokens=range(9), batch_size=6, block_size=4, world_size=4), "batch_size=6 .* world_size=4"),
+        (dict(tokens=range(9), batch_size=4, block_size=4, rank=2, world_size=2), "rank=2 is outside 0 … 1"),
+    ],
+)
+def test_impossible_batches(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Batches(**arguments)
+
+
+# --- shards
+
+CHARACTERS = CharTokenizer("abcdefgh \n")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.text("abcdefgh \n", max_size=30), min_size=1, max_size=6), st.integers(1, 20))
+def test_shards_hold_the_documents(tmp_path_factory, documents, shard_tokens):
+    folder = tmp_path_factory.mktemp("shards") / "set"
+    text = "".join(documents)
+    if not text:
+        with pytest.raises(ShardError, match="no text"):
+            write_shards(documents, folder, CHARACTERS, shard_tokens)
+        assert not folder.exists()
+        return
+    write_shards(iter(documents), folder, CHARACTERS, shard_tokens)
+    shards = TokenShards(folder, CHARACTERS)
+    ids = CHARACTERS.encode(text)
+    assert len(shards) == len(ids)
+    assert shards[:].tolist() == ids and shards[:].dtype == torch.int64
+    for a, b in [(0, 1), (3, 17), (-5, None), (5, 2), (len(ids) - 1, len(ids) + 9)]:
+        assert shards[a:b].tolist() == ids[a:b]
+    sizes = [entry["tokens"] for entry in json.loads((folder / "manifest.json").read_text())["shards"]]
+    assert all(size == shard_tokens for size in sizes[:-1]) and 0 < sizes[-1] <= shard_tokens
+
+
+def test_manifest_and_separator(tmp_path):
+    tokenizer = BPETokenizer.gpt2()
+    write_shards(["Hello", " world", ""], tmp_path / "set", tokenizer, shard_tokens=2)
+    assert TokenShards(tmp_path / "set")[:].tolist() == [15496, 50256, 995, 50256]
+    manifest = json.loads((tmp_path / "set" / "manifest.json").read_text())
+    assert manifest["dtype"] == "uint16" and manifest["vocab_size"] == 50257
+    assert manifest["tokenizer"] == tokenizer.fingerprint
+    raw = (tmp_path / "set" / "shard_00001.bin").read_bytes()
+    assert np.frombuffer(raw, "<u2").tolist() == [995, 50256]
+    assert manifest["shards"][1] == {
+        "file": "shard_00001.bin",
+        "tokens": 2,
+        "sha256": hashlib.sha256(raw).hexdigest(),
+    }
+    assert files(tmp_path) == ["set/manifest.json", "set/shard_00000.bin", "set/shard_00001.bin"]
+
+
+class Made:
+    """A tokenizer that gives the ids that are written in the text."""
+
+    fingerprint = "made"
+
+    def __init__(self, vocab_size):
+        self.vocab_size = vocab_size
+
+    def encode(self, text):
+        return [int(word) for word in text.split()]
+
+
+@pytest.mark.parametrize(
+    ("vocab_size", "dtype"), [(65_536, "uint16"), (65_537, "uint32"), (200_000, "uint32")]
+)
+def test_dtype_follows_the_vocabulary(tmp_path, vocab_size, dtype):
+    write_shards([f"0 {vocab_size - 1}"], tmp_path / "set", Made(vocab_size))
+    assert TokenShards(tmp_path / "set")[:].tolist() == [0, vocab_size - 1]
+    assert json.loads((tmp_path / "set" / "manifest.json").read_text())["dtype"] == dtype
+
+
+def test_batches_from_shards_equal_batches_from_memory(tmp_path):
+    ids = torch.randint(0, 10, (500,), generator=torch.Generator().manual_seed(0))
+    write_shards([CHARACTERS.decode(ids)], tmp_path / "set", CHARACTERS, shard_tokens=37)
+    shards, memory = Batches(TokenShards(tmp_path / "set"), 8, 50), Batches(ids, 8, 50)
+    for step in range(5):
+        for from_disk, from_memory in zip(shards.at(step), memory.at(step), strict=True):
+            assert torch.equal(from_disk, from_memory) and from_disk.dtype == torch.int64
+
+
+def test_only_spans_without_gaps(tmp_path):
+    write_shards(["abc"], tmp_path / "set", CHARACTERS)
+    with pytest.raises(ValueError, match="step=2"):
+        TokenShards(tmp_path / "set")[::2]
+
+
+def test_a_large_set_needs_little_memory(tmp_path):
+    """Batches from a sparse 1 GB shard, in a process of its own that measures its anonymous memory."""
+    folder = tmp_path / "set"
+    write_shards(["a"], folder, CHARACTERS)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    size, digest = 1 << 30, hashlib.sha256()
+    os.truncate(folder / "shard_00000.bin", 0)
+    os.truncate(folder / "shard_00000.bin", size)
+    for _ in range(64):
+        digest.update(bytes(size // 64))
+    manifest["shards"][0] |= {"tokens": size // 2, "sha256": digest.hexdigest()}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    code = f"""
+import re
+from gptlib.data import Batches, TokenShards
+def anonymous():
+    return int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024
+before = anonymous()
+batches = Batches(TokenShards({str(folder)!r}), 32, 256)
+for step in range(50):
+    batches.at(step)
+print(anonymous() - before)
+"""
+    if not os.path.exists("/proc/self/status"):
+        pytest.skip("no /proc here to read the memory from")
+    grown = int(
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    )
+    assert grown < 100
+
+
+def flip(path, at):
+    raw = bytearray(path.read_bytes())
+    raw[at] ^= 4
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: flip(f / "shard_00001.bin", 3), "shard_00001.bin is damaged.*SHA-256"),
+        (lambda f: os.truncate(f / "shard_00001.bin", 5), "shard_00001.bin has 5 of 8 bytes"),
+        (lambda f: (f / "shard_00000.bin").unlink(), "shard_00000.bin has 0 of 8 bytes"),
+        (lambda f: (f / "manifest.json").unlink(), "manifest.json is missing"),
+        (lambda f: (f / "manifest.json").write_text("{"), "manifest.json is damaged"),
+        (lambda f: (f / "manifest.json").write_text('{"dtype": "uint16"}'), "manifest.json is damaged"),
+    ],
+)
+def test_damaged_shards_are_named(tmp_path, damage, message):
+    folder = tmp_path / "set"
+    write_shards(["abcdefgh"], folder, CHARACTERS, shard_tokens=4)
+    damage(folder)
+    with pytest.raises(ShardError, match=message):
+        TokenShards(folder)
+
+
+def test_shards_of_another_tokenizer(tmp_path):
+    write_shards(["abc"], tmp_path / "set", CHARACTERS)
+    with pytest.raises(ShardError, match=f"{CHARACTERS.fingerprint}, not {ByteTokenizer().fingerprint}"):
+        TokenShards(tmp_path / "set", ByteTokenizer())
+
+
+def test_ids_outside_the_vocabulary(tmp_path):
+    with pytest.raises(ShardError, match="document 1 has token id 5, outside 0 … 4"):
+        write_shards(["0 4", "1 5 2"], tmp_path / "set", Made(5))
+    assert files(tmp_path) == [] and list(tmp_path.iterdir()) == []
+    write_shards(["0 4"], tmp_path / "set", Made(5))
+    manifest = tmp_path / "set" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"vocab_size": 5', '"vocab_size": 4'))
+    with pytest.raises(ShardError, match="shard_00000.bin has token id 4, vocab_size is 4"):
+        TokenShards(tmp_path / "set")
+
+
+def test_nothing_is_overwritten(tmp_path):
+    folder = tmp_path / "set"
+    write_shards(["abc"], folder, CHARACTERS)
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    with pytest.raises(ShardError, match="nothing was overwritten"):
+        write_shards(["defg"], folder, CHARACTERS)
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(ShardError, match="nothing was overwritten"):
+        write_shards(["defg"], tmp_path / "file", CHARACTERS)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "set"]
+
+
+def test_a_failing_source_leaves_nothing(tmp_path):
+    def documents():
+        yield "abc"
+        raise RuntimeError("the disk of the documents is gone")
+
+    with pytest.raises(RuntimeError, match="documents is gone"):
+        write_shards(documents(), tmp_path / "set", CHARACTERS)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this platform has no SIGKILL")
+def test_a_killed_writer_leaves_no_set(tmp_path):
+    code = f"""
+import os, signal
+from gptlib.data import write_shards
+from gptlib.tokenizer import ByteTokenizer
+def documents():
+    yield "abc" * 100
+    os.kill(os.getpid(), signal.SIGKILL)
+write_shards(documents(), {str(tmp_path / "set")!r}, ByteTokenizer(), 10)
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == -signal.SIGKILL
+    assert not (tmp_path / "set").exists()
+    write_shards(["abc"], tmp_path / "set", CHARACTERS)  # what it left behind is in nobody's way
+    assert len(TokenShards(tmp_path / "set")) == 3
