@@ -77,7 +77,7 @@ def read_plays() -> Corpus:
 
 
 def download(url: str, target: Path, sha256: str) -> None:
-    """Fetch `url` into `target`: temporary file, checksum, rename. OSError or HTTPException when that fails."""
+    """Fetch `url` into `target`: temporary file, checksum, rename. OSError or HTTPException if it fails."""
     with urllib.request.urlopen(url, timeout=10) as response:
         raw = response.read()
     found = hashlib.sha256(raw).hexdigest()

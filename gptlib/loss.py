@@ -38,16 +38,17 @@ def evaluate(model, tokens, block_size: int, batch_size: int = 64) -> float:
     if was_training:
         model.eval()
     inputs, targets = tokens[:-1].long(), tokens[1:].long()
-    full = len(inputs) // block_size * block_size
-    windows = [(x.view(-1, block_size), y.view(-1, block_size)) for x, y in [(inputs[:full], targets[:full])] if full]
-    if full < len(inputs):
-        windows.append((inputs[full:][None], targets[full:][None]))
+    full = len(inputs) // block_size * block_size  # how many tokens whole windows hold
+    whole = [part[:full].view(-1, block_size).split(batch_size) for part in (inputs, targets)]
+    rest = (inputs[None, full:], targets[None, full:])
     total = 0.0
-    for xs, ys in windows:
-        for x, y in zip(xs.split(batch_size), ys.split(batch_size), strict=True):
-            total += cross_entropy(model(x), y).item() * y.numel()
-    if was_training:
-        model.train()
+    try:
+        for x, y in [*zip(*whole, strict=True), rest]:
+            if y.numel():
+                total += cross_entropy(model(x), y).item() * y.numel()
+    finally:
+        if was_training:
+            model.train()
     return total / len(targets)
 
 
@@ -69,11 +70,13 @@ class NGram:
         self.order = order
 
     def fit(self, tokens, vocab_size: int) -> "NGram":
-        """Count all sequences of up to `order` tokens. ValueError when their codes overflow 64 bits."""
+        """Count all sequences of up to `order` tokens. ValueError when there are too few, or codes beyond 64 bits."""
         if self.order * math.log2(vocab_size) >= 63:
             raise ValueError(f"order={self.order} with vocab_size={vocab_size} does not fit into 64-bit codes")
         self.vocab_size, self.tables = vocab_size, []
         tokens = np.asarray(tokens, dtype=np.int64)
+        if len(tokens) < self.order:
+            raise ValueError(f"{len(tokens)} tokens are too few to count sequences of order={self.order}")
         for k in range(1, self.order + 1):
             grams, counts = np.unique(self.codes(tokens, k), return_counts=True)
             contexts, first = np.unique(grams // vocab_size, return_index=True)
@@ -100,6 +103,8 @@ class NGram:
     def loss(self, tokens) -> float:
         """Mean -log p in nats over every token but the first, each with as much history as the order allows."""
         tokens = np.asarray(tokens, dtype=np.int64)
+        if len(tokens) < 2:
+            raise ValueError(f"{len(tokens)} tokens: a loss needs at least two, one to look at and one to predict")
         p = np.full(len(tokens), 1 / self.vocab_size)
         for k in range(1, self.order + 1):
             p[k - 1 :] = self.mix(p[k - 1 :], self.codes(tokens, k), k)
