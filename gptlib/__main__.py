@@ -77,6 +77,7 @@ def run_train(args: Train) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     settings = dict(preset=args.preset, corpus=corpus.name, device=device_name(device), torch=torch.__version__)
     settings |= dict(model=dataclasses.asdict(model_config), train=dataclasses.asdict(args.train))
+    settings |= dict(train_tokens=len(train_tokens), val_tokens=len(val_tokens), val_characters=len(val_text))
     (folder / "config.json").write_text(json.dumps(settings, indent=1))
     parameters = sum(p.numel() for p in model.parameters())
     print(f"{args.preset}: {parameters:,} parameters on {device_name(device)}, {corpus.name}, into {folder}")

@@ -69,7 +69,7 @@ PRESETS = {
         tokenizer="bpe",
     ),
     "char-gpu": RunConfig(
-        GPTConfig(vocab_size=65, block_size=256, n_layer=6, n_head=6, n_embd=384, dropout=0.2),
+        GPTConfig(vocab_size=65, block_size=256, n_layer=6, n_head=6, n_embd=384, dropout=0.3),
         TrainConfig(max_steps=3000, batch_size=64, learning_rate=1e-3, min_learning_rate=1e-4, warmup_steps=100,
                     eval_interval=100, sample_interval=250, log_interval=10),
     ),

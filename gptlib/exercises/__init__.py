@@ -1,0 +1,51 @@
+"""What makes the chapters a course: exercises with checkers, predictions, and the export of the reader's module.
+
+A checker takes the reader's function, calls it on inputs of its own, and raises through `expect` when a result is
+wrong. One module per chapter holds its checkers; tests/exercises holds the wrong answers that they must reject.
+"""
+
+import functools
+from collections.abc import Callable
+
+from gptlib.exercises.chapter import export_chapter
+from gptlib.exercises.predictions import Predictions
+
+__all__ = ["Predictions", "exercise", "expect", "export_chapter"]
+
+
+class NotYet(Exception):
+    """An answer that is not right yet; the message says what to look at."""
+
+
+def expect(condition, message: str) -> None:
+    """Say `message` to the reader unless the condition holds."""
+    if not condition:
+        raise NotYet(message)
+
+
+def exercise(difficulty: int, minutes: int) -> Callable:
+    """Make a checker of a function that inspects an attempt: it prints one line and returns whether all is right.
+
+    difficulty 1 to 3; minutes a reader may need. Both are for the reader's eyes, in the notebook too.
+    """
+
+    def decorate(inspect: Callable) -> Callable:
+        @functools.wraps(inspect)
+        def check(attempt) -> bool:
+            try:
+                inspect(attempt)
+            except NotImplementedError:
+                verdict = "not attempted yet"
+            except NotYet as problem:
+                verdict = f"not yet. {problem}"
+            except Exception as error:
+                verdict = f"not yet. your function raised {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+            else:
+                verdict = "correct"
+            print(f"{inspect.__name__}: {verdict}")
+            return verdict == "correct"
+
+        check.difficulty, check.minutes = difficulty, minutes
+        return check
+
+    return decorate
