@@ -1,0 +1,137 @@
+"""Every layer against torch.nn: values and gradients, two precisions, odd shapes, autocast."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from gptlib.layers import Dropout, Embedding, LayerNorm, Linear, gelu
+
+PRECISIONS = [(torch.float32, 1e-5), (torch.float64, 1e-12)]
+SHAPES = [(6,), (1, 6), (5, 6), (2, 3, 6), (2, 1, 3, 6), (0, 6)]
+
+
+def randn(*shape, dtype=torch.float32, seed=0):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(dtype)
+
+
+def assert_same(ours, theirs, x, tolerance):
+    """Equal outputs for x, and after a backward pass equal gradients of x and of every parameter, by name."""
+    our_x, their_x = x.clone().requires_grad_(), x.clone().requires_grad_()
+    our_y, their_y = ours(our_x), theirs(their_x)
+    torch.testing.assert_close(our_y, their_y, rtol=tolerance, atol=tolerance)
+    weights = randn(*our_y.shape, dtype=our_y.dtype, seed=9)
+    (our_y * weights).sum().backward()
+    (their_y * weights).sum().backward()
+    torch.testing.assert_close(our_x.grad, their_x.grad, rtol=tolerance, atol=tolerance)
+    assert_same_gradients(ours, theirs, tolerance)
+
+
+def assert_same_gradients(ours, theirs, tolerance):
+    ours = dict(ours.named_parameters()) if isinstance(ours, nn.Module) else {}
+    theirs = dict(theirs.named_parameters()) if isinstance(theirs, nn.Module) else {}
+    assert ours.keys() == theirs.keys()
+    for name, p in ours.items():
+        torch.testing.assert_close(p.grad, theirs[name].grad, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear(shape, bias, dtype, tolerance):
+    ours, theirs = Linear(6, 5, bias).to(dtype), nn.Linear(6, 5, bias).to(dtype)
+    ours.load_state_dict(theirs.state_dict())
+    assert_same(ours, theirs, randn(*shape, dtype=dtype), tolerance)
+
+
+def test_linear_starts_with_outputs_as_large_as_inputs():
+    torch.manual_seed(0)
+    layer = Linear(400, 300)
+    assert layer.weight.shape == (300, 400) and not layer.bias.any()
+    assert layer(randn(1000, 400, seed=3)).std().item() == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+@pytest.mark.parametrize("bias", [True, False])
+def test_layer_norm(shape, bias, dtype, tolerance):
+    ours, theirs = LayerNorm(6, bias).to(dtype), nn.LayerNorm(6, bias=bias).to(dtype)
+    with torch.no_grad():
+        theirs.weight.copy_(randn(6, dtype=dtype, seed=1))
+        if bias:
+            theirs.bias.copy_(randn(6, dtype=dtype, seed=2))
+    ours.load_state_dict(theirs.state_dict())
+    assert_same(ours, theirs, randn(*shape, dtype=dtype) * 3 + 100, tolerance * 10)
+
+
+def test_layer_norm_of_equal_numbers_is_its_shift():
+    layer = LayerNorm(4)
+    with torch.no_grad():
+        layer.bias.fill_(0.5)
+    assert torch.equal(layer(torch.full((2, 4), 7.0)), torch.full((2, 4), 0.5))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+@pytest.mark.parametrize("shape", [(), (7,), (2, 3), (0,), (1, 2, 4)])
+def test_embedding(shape, dtype, tolerance):
+    ours, theirs = Embedding(11, 3).to(dtype), nn.Embedding(11, 3).to(dtype)
+    ours.load_state_dict(theirs.state_dict())
+    idx = torch.randint(0, 11, shape, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(ours(idx), theirs(idx))
+    for layer in (ours, theirs):  # a row that is looked up twice gets both gradients
+        (layer(torch.stack([idx, idx])) ** 2).sum().backward()
+    assert_same_gradients(ours, theirs, tolerance)
+
+
+def test_embedding_refuses_unknown_ids_on_a_cpu():
+    with pytest.raises(IndexError):
+        Embedding(4, 2)(torch.tensor([4]))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+def test_gelu(dtype, tolerance):
+    x = torch.linspace(-12, 12, 997, dtype=dtype)
+    assert_same(gelu, lambda x: F.gelu(x, approximate="tanh"), x, tolerance)
+    assert (gelu(x) - F.gelu(x)).abs().max() < 5e-4  # the exact form is this close
+
+
+def test_dropout_keeps_the_mean_and_scales_what_it_keeps():
+    torch.manual_seed(0)
+    layer, x = Dropout(0.3), torch.ones(200_000)
+    y = layer(x)
+    assert set(y.unique().tolist()) == {0.0, torch.tensor(1 / 0.7).item()}
+    assert (y == 0).float().mean().item() == pytest.approx(0.3, abs=0.005)
+    assert y.mean().item() == pytest.approx(1, abs=0.01)
+
+
+def test_dropout_passes_gradients_where_it_kept_the_number():
+    torch.manual_seed(0)
+    x = torch.ones(50, requires_grad=True)
+    y = Dropout(0.5)(x)
+    y.sum().backward()
+    assert torch.equal(x.grad, y.detach())
+
+
+def test_dropout_does_nothing_in_eval_mode_or_at_zero():
+    x = randn(3, 4)
+    assert torch.equal(Dropout(0.9).eval()(x), x)
+    assert torch.equal(Dropout(0.0)(x), x)
+
+
+@pytest.mark.parametrize("p", [-0.1, 1, 1.5])
+def test_impossible_dropout(p):
+    with pytest.raises(ValueError, match=f"dropout={p}"):
+        Dropout(p)
+
+
+def test_under_autocast_matrix_products_run_in_bfloat16():
+    x, linear, norm = randn(4, 6), Linear(6, 5), LayerNorm(5)
+    torch_linear = nn.Linear(6, 5)
+    torch_linear.load_state_dict(linear.state_dict())
+    with torch.autocast("cpu", torch.bfloat16):
+        y = linear(x)
+        assert y.dtype == torch_linear(x).dtype == torch.bfloat16
+        torch.testing.assert_close(y, torch_linear(x), rtol=0.02, atol=0.02)
+        assert norm(y).dtype in (torch.bfloat16, torch.float32)
+    (y.float() ** 2).sum().backward()
+    assert linear.weight.grad.dtype == linear.bias.grad.dtype == torch.float32
