@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from gptlib.layers import Dropout, Linear
+from .layers import Dropout, Linear
 
 # %% ../notebooks/05_attention.ipynb #e5a207f7
 def causal_mask(T: int, device=None) -> Bool[Tensor, "T T"]:
@@ -36,7 +36,7 @@ def attention_weights(
         scores = scores.masked_fill(~mask, -math.inf)
     return scores.softmax(dim=-1)
 
-# %% ../notebooks/05_attention.ipynb #1fdd26ee
+# %% ../notebooks/05_attention.ipynb #41662423
 class CausalSelfAttention(nn.Module):
     """All heads of one layer: x [B, T, C] -> [B, T, C], position t sees positions 0 … t.
 
@@ -49,7 +49,9 @@ class CausalSelfAttention(nn.Module):
     def __init__(self, n_embd: int, n_head: int, block_size: int, dropout: float = 0.0, bias: bool = True):
         super().__init__()
         if n_embd % n_head:
-            raise ValueError(f"n_embd={n_embd} is not divisible by n_head={n_head}: every head gets an equal share")
+            raise ValueError(
+                f"n_embd={n_embd} is not divisible by n_head={n_head}: every head gets an equal share"
+            )
         self.n_head, self.block_size = n_head, block_size
         self.c_attn = Linear(n_embd, 3 * n_embd, bias)  # queries, keys and values of all heads at once
         self.c_proj = Linear(n_embd, n_embd, bias)

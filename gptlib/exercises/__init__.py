@@ -17,6 +17,19 @@ class NotYet(Exception):
     """An answer that is not right yet; the message says what to look at."""
 
 
+class Verdict:
+    """What a checker returns: true when all is right. A notebook shows nothing of it; the line is printed already."""
+
+    def __init__(self, right: bool):
+        self.right = right
+
+    def __bool__(self) -> bool:
+        return self.right
+
+    def _ipython_display_(self) -> None:
+        pass
+
+
 def expect(condition, message: str) -> None:
     """Say `message` to the reader unless the condition holds."""
     if not condition:
@@ -24,14 +37,14 @@ def expect(condition, message: str) -> None:
 
 
 def exercise(difficulty: int, minutes: int) -> Callable:
-    """Make a checker of a function that inspects an attempt: it prints one line and returns whether all is right.
+    """Make a checker of a function that inspects an attempt: it prints one line and returns a Verdict.
 
     difficulty 1 to 3; minutes a reader may need. Both are for the reader's eyes, in the notebook too.
     """
 
     def decorate(inspect: Callable) -> Callable:
         @functools.wraps(inspect)
-        def check(attempt) -> bool:
+        def check(attempt) -> Verdict:
             try:
                 inspect(attempt)
             except NotImplementedError:
@@ -43,7 +56,7 @@ def exercise(difficulty: int, minutes: int) -> Callable:
             else:
                 verdict = "correct"
             print(f"{inspect.__name__}: {verdict}")
-            return verdict == "correct"
+            return Verdict(verdict == "correct")
 
         check.difficulty, check.minutes = difficulty, minutes
         return check
