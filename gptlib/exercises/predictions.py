@@ -9,7 +9,8 @@ class Predictions:
     >>> predictions = Predictions()
     >>> predictions.guess("heads", 40)
     >>> predictions.reveal("heads", 50, "of 100")
-    heads: 50 of 100 (your guess: 40)
+    heads: you guessed 40; measured:
+    50 of 100
     """
 
     def __init__(self):
@@ -17,7 +18,8 @@ class Predictions:
 
     def guess(self, name: str, value: float | None) -> None:
         """Note a guess; None is no guess. ValueError when it is no number."""
-        if value is not None and (isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value)):
+        is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+        if value is not None and not is_number:
             raise ValueError(f"{value!r} is no number: write a guess such as 0.5, or None")
         self.guesses[name] = value
 
@@ -25,7 +27,9 @@ class Predictions:
         """Print the truth beside the guess."""
         self.truths[name] = truth
         guess = self.guesses.get(name)
-        print(f"{name}: {show(truth)} {unit}".rstrip() + f" ({'no guess' if guess is None else f'your guess: {show(guess)}'})")
+        shown = "no guess" if guess is None else f"you guessed {show(guess)}"
+        print(f"{name}: {shown}; measured:")  # a folded output shows its first line, so the truth is in the second
+        print(f"{show(truth)} {unit}".rstrip())
 
     def board(self) -> None:
         """Print all guesses beside the truth; the last column is guess / truth."""
@@ -33,8 +37,9 @@ class Predictions:
         print(f"{'':{width}}  {'guess':>9}  {'truth':>9}  {'ratio':>6}")
         for name, truth in self.truths.items():
             guess = self.guesses.get(name)
+            shown = "no guess" if guess is None else show(guess)
             ratio = "" if guess is None or truth == 0 else f"{guess / truth:.2f}"
-            print(f"{name:{width}}  {'no guess' if guess is None else show(guess):>9}  {show(truth):>9}  {ratio:>6}".rstrip())
+            print(f"{name:{width}}  {shown:>9}  {show(truth):>9}  {ratio:>6}".rstrip())
 
 
 def show(value: float) -> str:
