@@ -1,4 +1,4 @@
-"""Work on the book's notebooks: `python tools/notebooks.py export | execute [NAME …] | clean | badges OWNER/NAME`."""
+"""The notebooks: `python tools/notebooks.py export | execute [NAME …] | clean | badges OWNER/NAME`."""
 
 import argparse
 import os
@@ -10,11 +10,13 @@ from pathlib import Path
 
 import nbformat
 
-from gptlib.exercises.chapter import export_notebook, exported_source, exports_of
+from gptlib.exercises.chapter import exported_source, exports_of, read_notebook, write_module
 
 ROOT = Path(__file__).resolve().parent.parent
-NOTEBOOKS = ROOT / "notebooks"
+NOTEBOOKS, PACKAGE = ROOT / "notebooks", ROOT / "gptlib"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+KEEP = ("--keep-output", "--keep-id", "--keep-count", "--extra-keys", "metadata.language_info")
 # one thread makes numbers repeat; no bars in the outputs; shapes are checked; the full run is cut short
 ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -29,7 +31,8 @@ def notebooks(names: list[str] | None = None) -> list[Path]:
     paths = sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
     chosen = [path for path in paths if not names or any(path.name.startswith(name) for name in names)]
     if not chosen:
-        sys.exit(f"no notebook begins with {' or '.join(names or [])}: there are {', '.join(p.stem for p in paths)}")
+        every = ", ".join(path.stem for path in paths)
+        sys.exit(f"no notebook begins with {' or '.join(names or [])}: there are {every}")
     return chosen
 
 
@@ -40,17 +43,21 @@ def write(notebook, path: Path) -> None:
     os.replace(temporary, path)
 
 
-def clean(path: Path) -> None:
-    """Leave in a notebook only what a reader sees: no timings, no widget views, no machine's metadata."""
-    keep = ["--keep-output", "--keep-id", "--keep-count", "--extra-keys", "metadata.language_info"]
-    subprocess.run([sys.executable, "-m", "nbstripout", *keep, str(path)], check=True)
-    notebook = nbformat.read(path, as_version=4)
-    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
-    for cell in notebook.cells:
-        cell.metadata.pop("execution", None)
-        for output in cell.get("outputs", []):
-            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
-    write(notebook, path)
+def export(path: Path) -> bool:
+    """Write the module of a notebook; True when that changed it."""
+    notebook = read_notebook(path)
+    module = exports_of(notebook)
+    return module is not None and write_module(PACKAGE / f"{module}.py", exported_source(notebook, path.stem))
+
+
+def in_sync(path: Path) -> bool:
+    """Whether the module of a notebook, if it has one, is what its cells say."""
+    notebook = read_notebook(path)
+    module = exports_of(notebook)
+    if module is None:
+        return True
+    target = PACKAGE / f"{module}.py"
+    return target.exists() and target.read_text(encoding="utf-8") == exported_source(notebook, path.stem)
 
 
 def execute(path: Path) -> None:
@@ -62,18 +69,45 @@ def execute(path: Path) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-    client = NotebookClient(notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}})
+    folder = {"metadata": {"path": str(path.parent)}}
     try:
-        client.execute()
+        NotebookClient(notebook, timeout=600, kernel_name="python3", resources=folder).execute()
     finally:
         write(notebook, path)
         clean(path)
 
 
+def clean(path: Path) -> None:
+    """Leave in a notebook only what a reader sees: no timings, no widget views, no machine's metadata.
+
+    A widget's view needs the kernel that made it, so the output goes; the next cell's figure stands for it.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
+    write(notebook, path)
+    subprocess.run([sys.executable, "-m", "nbstripout", *KEEP, str(path)], check=True)
+
+
 def badge(repository: str, name: str) -> str:
-    """The Markdown of the "Open in Colab" badge of a notebook in `owner/name`."""
+    """The Markdown of the "Open in Colab" badge of notebook NAME in the repository `owner/name`."""
     image = "https://colab.research.google.com/assets/colab-badge.svg"
-    return f"[![Open in Colab]({image})](https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name})"
+    page = f"https://colab.research.google.com/github/{repository}/blob/main/notebooks/{name}.ipynb"
+    return f"[![Open in Colab]({image})]({page})"
+
+
+def with_badge(title: str, badge: str) -> str:
+    """The first cell's text with the badge below its heading, in place of an older badge."""
+    heading, *rest = [line for line in title.splitlines() if not line.startswith("[![Open in Colab]")]
+    text = "\n".join(rest).strip("\n")
+    return f"{heading}\n\n{badge}\n\n{text}".rstrip()
+
+
+def with_repository(source: str, address: str) -> str:
+    """The setup cell's source, or pyproject.toml's text, with another address in its place."""
+    return re.sub(r'^(REPOSITORY|Repository) = ".*"$', rf'\1 = "{address}"', source, flags=re.MULTILINE)
 
 
 def write_badges(repository: str) -> None:
@@ -82,19 +116,17 @@ def write_badges(repository: str) -> None:
         sys.exit(f"{repository!r} is no repository: give it as owner/name")
     address = f"https://github.com/{repository}"
     project = ROOT / "pyproject.toml"
-    text = re.sub(r"\n\[project\.urls\]\nRepository = .*\n", "\n", project.read_text())
-    section = f'\n[project.urls]\nRepository = "{address}"\n'
-    project.write_text(text.replace("\n[project.optional-dependencies]", section + "\n[project.optional-dependencies]").replace("\n\n\n", "\n\n"))
+    text = project.read_text(encoding="utf-8")
+    if "[project.urls]" not in text:
+        before = "\n[project.optional-dependencies]"
+        text = text.replace(before, f'\n[project.urls]\nRepository = ""\n{before}', 1)
+    project.write_text(with_repository(text, address), encoding="utf-8")
     for path in notebooks():
         notebook = nbformat.read(path, as_version=4)
-        title = notebook.cells[0]
-        lines = [line for line in title.source.split("\n") if not line.startswith("[![Open in Colab]")]
-        while len(lines) > 1 and not lines[1]:
-            del lines[1]
-        title.source = "\n".join([lines[0], "", badge(repository, path.name), "", *lines[1:]])
+        notebook.cells[0].source = with_badge(notebook.cells[0].source, badge(repository, path.stem))
         for cell in notebook.cells:
             if "setup" in cell.metadata.get("tags", []):
-                cell.source = re.sub(r'^REPOSITORY = ".*"$', f'REPOSITORY = "{address}"', cell.source, flags=re.M)
+                cell.source = with_repository(cell.source, address)
         write(notebook, path)
     print(f"{len(notebooks())} notebooks point to {address}")
 
@@ -102,35 +134,31 @@ def write_badges(repository: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    export = commands.add_parser("export", help="write every notebook's module into gptlib")
-    export.add_argument("--check", action="store_true", help="change nothing; fail where a module differs")
+    command = commands.add_parser("export", help="write the notebooks' modules into gptlib")
+    command.add_argument("--check", action="store_true", help="change nothing; fail where a module differs")
     commands.add_parser("execute", help="run notebooks in place").add_argument("names", nargs="*")
     commands.add_parser("clean", help="remove what a reader does not see").add_argument("names", nargs="*")
-    commands.add_parser("badges", help="point to a GitHub repository").add_argument("repository")
+    commands.add_parser("badges", help="point to a GitHub repository").add_argument(
+        "repository", metavar="OWNER/NAME"
+    )
     args = parser.parse_args()
 
     if args.command == "badges":
         write_badges(args.repository)
-        return
-    stale = []
-    for path in notebooks(getattr(args, "names", None)):
-        start = time.perf_counter()
-        if args.command == "clean":
-            clean(path)
-        elif args.command == "execute":
-            execute(path)
-        elif (module := exports_of(path)) is None:
-            continue
-        elif args.check:
-            target = ROOT / "gptlib" / f"{module}.py"
-            if not target.exists() or target.read_text(encoding="utf-8") != exported_source(path):
-                stale.append(f"gptlib/{module}.py differs from {path.name}")
-            continue
-        elif not export_notebook(path):
-            continue
-        print(f"{args.command} {path.name}: {time.perf_counter() - start:.0f} s")
-    if stale:
-        sys.exit("\n".join(stale) + "\nrun `make export`")
+    elif args.command == "export" and args.check:
+        stale = [path.stem for path in notebooks() if not in_sync(path)]
+        if stale:
+            sys.exit(f"the modules of {', '.join(stale)} are not what the notebooks say: run `make export`")
+    elif args.command == "export":
+        for path in notebooks():
+            if export(path):
+                print(f"exported {path.stem}")
+    else:
+        work = {"execute": execute, "clean": clean}[args.command]
+        for path in notebooks(args.names):
+            start = time.perf_counter()
+            work(path)
+            print(f"{args.command} {path.stem}: {time.perf_counter() - start:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

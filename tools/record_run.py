@@ -32,7 +32,9 @@ def best_step(run: Path) -> int:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("run", type=Path, help="the run folder")
     parser.add_argument("name", help="the name under data/runs and data/checkpoints")
     parser.add_argument("--data", type=Path, default=DATA, help="where to put it")

@@ -1,10 +1,11 @@
-"""What makes the chapters a course: exercises with checkers, predictions, and the export of the reader's module.
+"""What makes the chapters a course: exercises with checkers, predictions, export of the reader's module.
 
-A checker takes the reader's function, calls it on inputs of its own, and raises through `expect` when a result is
-wrong. One module per chapter holds its checkers; tests/exercises holds the wrong answers that they must reject.
+A checker takes the reader's function, calls it on inputs of its own, and raises through `expect` when a
+result is wrong. One module per chapter holds its checkers; tests/exercises the wrong answers they must reject.
 """
 
 import functools
+import traceback
 from collections.abc import Callable
 
 from gptlib.exercises.chapter import export_chapter
@@ -18,7 +19,7 @@ class NotYet(Exception):
 
 
 class Verdict:
-    """What a checker returns: true when all is right. A notebook shows nothing of it; the line is printed already."""
+    """What a checker returns: true when all is right. Notebooks show nothing of it; the line is printed."""
 
     def __init__(self, right: bool):
         self.right = right
@@ -52,7 +53,7 @@ def exercise(difficulty: int, minutes: int) -> Callable:
             except NotYet as problem:
                 verdict = f"not yet. {problem}"
             except Exception as error:
-                verdict = f"not yet. your function raised {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+                verdict = f"not yet. {blame(error, attempt)}"
             else:
                 verdict = "correct"
             print(f"{inspect.__name__}: {verdict}")
@@ -62,3 +63,12 @@ def exercise(difficulty: int, minutes: int) -> Callable:
         return check
 
     return decorate
+
+
+def blame(error: Exception, attempt) -> str:
+    """One line on an error inside the attempt, or in the call or the use of what it returned."""
+    frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    inside = getattr(attempt, "__code__", None) in [None, *frames]
+    who = "your function raised" if inside else "checking your function gave"
+    what = " ".join(str(error).split())  # a failed shape check has many lines
+    return f"{who} {type(error).__name__}: {what[:300]}"
