@@ -40,11 +40,19 @@ class TrainConfig:
     seed: int = 1
 
     def __post_init__(self):
-        micro = self.micro_batch_size or self.batch_size
-        if self.max_steps < 1 or self.batch_size < 1 or micro < 1:
-            raise ValueError(f"max_steps={self.max_steps}, batch_size={self.batch_size} and micro_batch_size={micro} must be at least 1")
-        if self.batch_size % micro:
-            raise ValueError(f"batch_size={self.batch_size} is not divisible by micro_batch_size={micro}")
+        for name in ("max_steps", "batch_size", "micro_batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name}={value} must be at least 1")
+        for name in ("eval_interval", "log_interval", "sample_interval", "checkpoint_interval", "warmup_steps"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)} must not be negative; 0 means never or none")
+        if self.learning_rate <= 0:
+            raise ValueError(f"learning_rate={self.learning_rate} must be above 0")
+        if self.batch_size % (self.micro_batch_size or self.batch_size):
+            raise ValueError(
+                f"batch_size={self.batch_size} is not divisible by micro_batch_size={self.micro_batch_size}"
+            )
 
 
 @dataclass(frozen=True)
@@ -252,6 +260,8 @@ def train(
     trainer = Trainer(model, config)
     train_tokens = torch.as_tensor(train_tokens).to(trainer.device)
     val_tokens = torch.as_tensor(val_tokens).to(trainer.device)
+    if len(val_tokens) < 2:
+        raise ValueError(f"{len(val_tokens)} validation tokens: at least two are needed; take a longer text")
     batches = Batches(train_tokens, config.batch_size, model.config.block_size, seed=config.seed)
     step_fn = step_fn or eager_step
     run = Recorder(logger)

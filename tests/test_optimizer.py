@@ -1,4 +1,4 @@
-"""Optimizers fed the same recorded gradients as torch.optim's; clipping against torch's; the schedule's points."""
+"""Optimizers fed the same recorded gradients as torch.optim's; clipping; the schedule."""
 
 import copy
 import math

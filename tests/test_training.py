@@ -1,0 +1,376 @@
+"""The training loop: accumulation, precision, records, hooks, exact evaluation, and resuming bit for bit."""
+
+import copy
+import dataclasses
+import json
+import logging
+import math
+
+import pytest
+import torch
+
+from gptlib.data import Batches
+from gptlib.gpt import GPT, GPTConfig
+from gptlib.loss import evaluate
+from gptlib.optimizer import AdamW, OptimizerPair
+from gptlib.training import (
+    PRESETS,
+    MetricsLog,
+    TrainConfig,
+    Trainer,
+    TrainingError,
+    choose_precision,
+    eager_step,
+    train,
+)
+
+TINY = GPTConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=16)
+CONFIG = TrainConfig(
+    max_steps=12, batch_size=4, warmup_steps=3, eval_interval=4, log_interval=1, learning_rate=1e-2
+)
+
+
+def corpus(length=400, seed=0):
+    return torch.randint(0, 11, (length,), generator=torch.Generator().manual_seed(seed))
+
+
+def model(config=TINY, seed=0, **changes):
+    return GPT(dataclasses.replace(config, **changes), torch.Generator().manual_seed(seed))
+
+
+def losses(result) -> list[float]:
+    return [record["train_loss"] for record in result.records if "train_loss" in record]
+
+
+# --- one step
+
+
+@pytest.mark.parametrize("micro", [1, 2, 3, 4, 6, 12])
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_accumulated_gradients_equal_those_of_one_batch(micro, optimizer):
+    config = dataclasses.replace(CONFIG, batch_size=12, grad_clip=0.0, optimizer=optimizer)
+    whole = Trainer(model().double(), config)
+    parts = Trainer(model().double(), dataclasses.replace(config, micro_batch_size=micro))
+    x, y = Batches(corpus(), 12, 8).at(0)
+    loss, norm = eager_step(whole, x, y)
+    loss_of_parts, norm_of_parts = eager_step(parts, x, y)
+    assert loss_of_parts.item() == pytest.approx(loss.item(), rel=1e-6)  # summed for the record, in float32
+    assert norm_of_parts.item() == pytest.approx(norm.item(), rel=1e-10)
+    for p, q in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
+        assert (p.grad - q.grad).abs().max() <= 1e-10 * p.grad.abs().max()
+
+
+def test_gradients_do_not_pile_up_over_steps_and_are_clipped():
+    config = dataclasses.replace(CONFIG, grad_clip=0.01)
+    trainer = Trainer(model(), config)
+    batches = Batches(corpus(), 4, 8)
+    for step in range(3):
+        _, norm = eager_step(trainer, *batches.at(step))
+        clipped = torch.cat([p.grad.flatten() for p in trainer.model.parameters()]).norm()
+        assert norm > 0.1 and clipped.item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_a_batch_is_learned_by_heart():
+    config = dataclasses.replace(CONFIG, max_steps=150, warmup_steps=5, eval_interval=0)
+    batch = Batches(corpus(), 4, 8).at(0)
+    result = train(
+        model(), corpus(), corpus(), config, step_fn=lambda trainer, x, y: eager_step(trainer, *batch)
+    )
+    assert losses(result)[0] == pytest.approx(math.log(11), abs=0.2) and losses(result)[-1] < 0.2
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_who_decays_and_who_does_not(name):
+    gpt = model()
+    trainer = Trainer(gpt, dataclasses.replace(CONFIG, optimizer=name, weight_decay=0.3))
+    assert isinstance(trainer.optimizer, AdamW if name == "adamw" else OptimizerPair)
+    decay = {
+        id(p): group["weight_decay"] for group in trainer.optimizer.param_groups for p in group["params"]
+    }
+    count = sum(len(group["params"]) for group in trainer.optimizer.param_groups)
+    assert len(decay) == count == len(list(gpt.parameters()))  # everyone once
+    for parameter_name, p in gpt.named_parameters():
+        assert decay[id(p)] == (0.3 if p.ndim == 2 else 0.0), parameter_name
+
+
+# --- precision
+
+
+@pytest.mark.parametrize(
+    ("wanted", "has_bf16", "chosen"),
+    [
+        ("auto", True, torch.bfloat16),
+        ("auto", False, torch.float16),  # a T4: it would emulate bfloat16, slowly
+        ("fp32", True, torch.float32),
+        ("fp16", True, torch.float16),
+        ("bf16", True, torch.bfloat16),
+    ],
+)
+def test_precision_follows_what_the_gpu_truly_has(wanted, has_bf16, chosen, monkeypatch):
+    def is_bf16_supported(including_emulation=True):
+        return has_bf16 or including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_bf16_supported)
+    assert choose_precision(wanted, torch.device("cuda")) == chosen
+
+
+def test_precision_that_the_device_does_not_have(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "Tesla T4")
+    with pytest.raises(ValueError, match="'bf16'.*Tesla T4.*'fp16'"):
+        choose_precision("bf16", torch.device("cuda"))
+    with pytest.raises(ValueError, match="'fp16' needs a CUDA GPU"):
+        choose_precision("fp16", torch.device("cpu"))
+
+
+def test_precision_on_a_cpu():
+    assert choose_precision("auto", torch.device("cpu")) == torch.float32
+    assert choose_precision("bf16", torch.device("cpu")) == torch.bfloat16
+    result = train(model(), corpus(), corpus(), dataclasses.replace(CONFIG, precision="bf16"))
+    assert math.isfinite(result.val_loss)
+    trainer = Trainer(model(), dataclasses.replace(CONFIG, precision="bf16"))
+    assert trainer.predict(corpus()[None, :8]).dtype == torch.bfloat16
+    assert next(trainer.model.parameters()).dtype == torch.float32
+
+
+# --- a whole run
+
+
+def test_records():
+    result = train(model(), corpus(), corpus(200, 1), CONFIG)
+    assert result.step == 12 and result.seconds > 0
+    training = [r for r in result.records if "train_loss" in r]
+    assert [r["step"] for r in training] == list(range(1, 13))
+    assert all({"seconds", "learning_rate", "grad_norm"} <= r.keys() for r in training)
+    assert all("tokens_per_second" in r for r in training[1:])
+    assert [r["learning_rate"] for r in training[:3]] == pytest.approx([1e-2 / 3, 2e-2 / 3, 1e-2])
+    validation = {r["step"]: r["val_loss"] for r in result.records if "val_loss" in r}
+    assert list(validation) == [4, 8, 12]
+    assert result.val_loss == validation[12]
+    assert result.best_val_loss == min(validation.values()) == validation[result.best_step]
+    json.dumps(result.records)  # rows of metrics.jsonl
+
+
+def test_what_is_due_is_due_after_the_last_step_too():
+    config = dataclasses.replace(CONFIG, max_steps=7, log_interval=5, eval_interval=3, sample_interval=4)
+    result = train(model(), corpus(), corpus(), config, sample_fn=lambda model: "text")
+    assert [r["step"] for r in result.records if "train_loss" in r] == [5, 7]
+    assert [r["step"] for r in result.records if "val_loss" in r] == [3, 6, 7]
+    assert [r["step"] for r in result.records if "sample" in r] == [4, 7]
+
+
+def test_evaluation_is_exact_and_leaves_no_trace():
+    evaluated = []
+
+    def keep(state, val_loss):
+        if val_loss is not None:
+            twin = model(dropout=0.2)
+            twin.load_state_dict(state.model)
+            evaluated.append((val_loss, evaluate(twin.eval(), corpus(203, 1), 8, batch_size=5)))
+
+    config = dataclasses.replace(CONFIG, eval_interval=2)
+    train(model(dropout=0.2), corpus(), corpus(203, 1), config, checkpointer=keep)
+    often = train(model(dropout=0.2), corpus(), corpus(203, 1), config)
+    assert evaluated and all(found == pytest.approx(exact, abs=1e-6) for found, exact in evaluated)
+    never = train(model(dropout=0.2), corpus(), corpus(203, 1), dataclasses.replace(CONFIG, eval_interval=0))
+    assert losses(often) == losses(never)
+
+
+def test_the_model_is_trained_in_place_with_dropout_on():
+    modes = []
+
+    def step_fn(trainer, x, y):
+        modes.append(trainer.model.training)
+        return eager_step(trainer, x, y)
+
+    gpt = model().eval()
+    before = gpt.wte.weight.detach().clone()
+    train(gpt, corpus(), corpus(), CONFIG, step_fn=step_fn, sample_fn=lambda m: m.eval() and "text")
+    assert all(modes) and not torch.equal(before, gpt.wte.weight)
+
+
+def test_same_seed_same_run_and_another_seed_another():
+    runs = [
+        losses(train(model(dropout=0.2), corpus(), corpus(), dataclasses.replace(CONFIG, seed=s)))
+        for s in (1, 1, 2)
+    ]
+    assert runs[0] == runs[1] != runs[2]
+
+
+def test_hooks_get_what_they_are_promised():
+    steps, records, states = [], [], []
+    gpt = model()
+
+    def step_fn(trainer, x, y):
+        assert trainer.model is gpt and x.shape == y.shape == (4, 8)
+        steps.append(x)
+        return torch.tensor(2.0), torch.tensor(1.0)
+
+    config = dataclasses.replace(CONFIG, sample_interval=6, checkpoint_interval=5)
+    result = train(
+        gpt,
+        corpus().tolist(),
+        corpus().tolist(),
+        config,
+        step_fn=step_fn,
+        sample_fn=lambda m: "a text" if m is gpt else "",
+        checkpointer=lambda state, val_loss: states.append((state.step, val_loss)),
+        logger=records.append,
+    )
+    batches = Batches(corpus(), 4, 8, seed=config.seed)
+    assert all(torch.equal(x, batches.at(i)[0]) for i, x in enumerate(steps)) and len(steps) == 12
+    assert records == result.records
+    assert [r["sample"] for r in records if "sample" in r] == ["a text"] * 2
+    first = next(r["val_loss"] for r in records if "val_loss" in r)
+    assert states == [(4, first), (5, None), (10, None), (12, None)]  # the loss never improved again
+    assert all(r["train_loss"] == 2.0 and r["grad_norm"] == 1.0 for r in records if "train_loss" in r)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_the_run(value):
+    saved = []
+
+    def step_fn(trainer, x, y):
+        return torch.tensor(value if len(seen) == 5 else 2.0), torch.tensor(1.0)
+
+    seen = []
+    with pytest.raises(TrainingError, match=f"step 6 is {value}.*learning rate"):
+        train(
+            model(),
+            corpus(),
+            corpus(),
+            CONFIG,
+            step_fn=step_fn,
+            logger=lambda record: seen.append(record) if "train_loss" in record else None,
+            checkpointer=lambda state, val_loss: saved.append(state.step),
+        )
+    assert saved == [4]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("at", [4, 5, 8])
+def test_resuming_equals_the_uninterrupted_run_bit_for_bit(optimizer, at):
+    config = dataclasses.replace(CONFIG, optimizer=optimizer, checkpoint_interval=1)
+    states = {}
+
+    def keep(state, val_loss):
+        states[state.step] = copy.deepcopy(state)
+
+    whole_model = model(dropout=0.3)
+    whole = train(whole_model, corpus(), corpus(100, 1), config, checkpointer=keep)
+    torch.manual_seed(99)  # whatever the process did before
+    resumed_model = model(dropout=0.3, seed=5)
+    resumed = train(resumed_model, corpus(), corpus(100, 1), config, start=states[at])
+    assert losses(resumed) == losses(whole)[at:]
+    assert (resumed.val_loss, resumed.best_val_loss, resumed.best_step) == (
+        whole.val_loss,
+        whole.best_val_loss,
+        whole.best_step,
+    )
+    for p, q in zip(whole_model.parameters(), resumed_model.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+@pytest.mark.parametrize("lost", ["rng", "optimizer", "step"])
+def test_resuming_without_one_part_is_noticed(lost):
+    states = {}
+    config = dataclasses.replace(CONFIG, checkpoint_interval=1)
+    whole = train(
+        model(dropout=0.3),
+        corpus(),
+        corpus(),
+        config,
+        checkpointer=lambda state, _: states.update({state.step: copy.deepcopy(state)}),
+    )
+    fresh = Trainer(model(), config)
+    other = {
+        "rng": {"cpu": torch.Generator().get_state()},
+        "optimizer": fresh.optimizer.state_dict(),
+        "step": 4,
+    }
+    start = dataclasses.replace(states[5], **{lost: other[lost]})
+    assert (
+        losses(train(model(dropout=0.3), corpus(), corpus(), config, start=start))[-6:] != losses(whole)[-6:]
+    )
+
+
+def test_resuming_from_a_state_for_reading_is_an_error():
+    states = []
+    train(model(), corpus(), corpus(), CONFIG, checkpointer=lambda state, _: states.append(state))
+    with pytest.raises(ValueError, match="no optimizer state"):
+        train(model(), corpus(), corpus(), CONFIG, start=dataclasses.replace(states[0], optimizer=None))
+
+
+@pytest.mark.parametrize(
+    ("which", "length"), [("train", 0), ("train", 8), ("validation", 0), ("validation", 1)]
+)
+def test_too_short_a_text_is_an_error_before_the_first_step(which, length):
+    short, steps = corpus()[:length], []
+    texts = (short, corpus()) if which == "train" else (corpus(), short)
+    with pytest.raises(ValueError, match=f"{length} .*tokens"):
+        train(
+            model(),
+            *texts,
+            CONFIG,
+            step_fn=lambda *_: steps.append(1) or (torch.tensor(1.0), torch.tensor(1.0)),
+        )
+    assert not steps
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (dict(batch_size=6, micro_batch_size=4), "batch_size=6 is not divisible by micro_batch_size=4"),
+        (dict(max_steps=0), "max_steps=0"),
+        (dict(batch_size=0), "batch_size=0"),
+        (dict(micro_batch_size=0), "micro_batch_size=0"),
+        (dict(learning_rate=0.0), "learning_rate=0.0"),
+        (dict(warmup_steps=-1), "warmup_steps=-1"),
+        (dict(eval_interval=-1), "eval_interval=-1"),
+        (dict(log_interval=-5), "log_interval=-5"),
+    ],
+)
+def test_impossible_settings(change, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(CONFIG, **change)
+
+
+# --- presets and the log
+
+
+def test_presets():
+    assert {"char-cpu", "bpe-cpu", "char-gpu"} <= set(PRESETS)
+    for name, preset in PRESETS.items():
+        assert preset.tokenizer == name.split("-")[0], name
+        assert preset.model.vocab_size == (65 if preset.tokenizer == "char" else 1024), name
+        assert 0 < preset.train.warmup_steps < preset.train.max_steps, name
+        assert preset.train.min_learning_rate < preset.train.learning_rate, name
+        assert preset.train.eval_interval and preset.train.sample_interval and preset.train.log_interval, name
+        with torch.device("meta"):
+            gpt = GPT(preset.model)
+        assert sum(p.numel() for p in gpt.parameters()) < 11_000_000, name
+    gpu = PRESETS["char-gpu"]
+    assert dataclasses.astuple(gpu.model)[:5] == (65, 256, 6, 6, 384)
+    assert gpu.model.dropout > 0 and gpu.train.optimizer == "adamw" and gpu.train.precision == "auto"
+
+
+def test_metrics_log(tmp_path):
+    log = MetricsLog(tmp_path / "deep" / "run")
+    log({"step": 1, "seconds": 0.5, "train_loss": 2.5})
+    log({"step": 2, "seconds": 0.7, "sample": "ROMEO:\nAy me"})
+    log({"step": 2, "seconds": 0.8, "val_loss": 2.25})
+    rows = [
+        json.loads(line) for line in (tmp_path / "deep" / "run" / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert rows == [
+        {"step": 1, "seconds": 0.5, "train_loss": 2.5},
+        {"step": 2, "seconds": 0.8, "val_loss": 2.25},
+    ]
+    samples = (tmp_path / "deep" / "run" / "samples.txt").read_text()
+    assert "step 2" in samples and "ROMEO:\nAy me" in samples
+
+
+def test_the_library_prints_nothing(capsys, caplog):
+    with caplog.at_level(logging.INFO):
+        train(model(), corpus(), corpus(), CONFIG)
+    assert capsys.readouterr().out == ""
