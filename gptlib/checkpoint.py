@@ -142,9 +142,24 @@ def load_checkpoint(folder) -> Checkpoint:
             rest["step"], weights, optimizer, rng, rest["scaler"], rest["best_val_loss"], rest["best_step"]
         )
         tokenizer = load_tokenizer(folder / "tokenizer.json")
-        return Checkpoint(state, GPTConfig(**config["model"]), TrainConfig(**config["train"]), tokenizer)
+        checkpoint = Checkpoint(state, GPTConfig(**config["model"]), TrainConfig(**config["train"]), tokenizer)
+        must_fit(checkpoint)
+        return checkpoint
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise CheckpointError(f"{folder} cannot be read: {error}") from error
+
+
+def must_fit(checkpoint: Checkpoint) -> None:
+    """ValueError unless weights, configuration and tokenizer belong to each other."""
+    config, tokenizer = checkpoint.model_config, checkpoint.tokenizer
+    if config.vocab_size != tokenizer.vocab_size:
+        raise ValueError(f"the model has vocab_size={config.vocab_size}, its tokenizer {tokenizer.vocab_size}")
+    with torch.device("meta"):  # shapes only, no memory
+        expected = {name: t.shape for name, t in GPT(config).state_dict().items()}
+    found = {name: t.shape for name, t in checkpoint.state.model.items()}
+    differing = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+    if differing:
+        raise ValueError(f"{len(differing)} tensors do not fit config.json, the first is {differing[0]}")
 
 
 def verify(folder: Path) -> None:
