@@ -1,0 +1,61 @@
+"""What `pytest tests` and `pytest --nbval notebooks/` share: the kernels' environment, stand-in corpus."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from notebooks import ENVIRONMENT
+
+ROOT = Path(__file__).parent
+STAND_IN = "TinyShakespeare is neither in data/ nor in $GPTLIB_DATA: the embedded plays stand in for it"
+NOT_COMPARED = ("output not compared", STAND_IN)
+
+# Before torch is imported. Tests that must do without the shape checks run with GPTLIB_CHECK_SHAPES="".
+shape_checks = os.environ.get("GPTLIB_CHECK_SHAPES", "1")
+os.environ.update(ENVIRONMENT, GPTLIB_CHECK_SHAPES=shape_checks, JUPYTER_PLATFORM_DIRS="1")
+
+
+def corpus_is_there() -> bool:
+    """Whether `load_corpus` finds TinyShakespeare without a download."""
+    folders = [ROOT / "data", *(Path(folder) for folder in [os.environ.get("GPTLIB_DATA")] if folder)]
+    return any((folder / "tinyshakespeare" / "input.txt").exists() for folder in folders)
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "tinyshakespeare: needs TinyShakespeare, skipped without it")
+
+
+def pytest_collection_modifyitems(items):
+    stand_in = not corpus_is_there()
+    for item in items:
+        if hasattr(item, "cell"):  # a code cell, collected by nbval
+            prepare_cell(item, item.cell.metadata.get("tags", []), stand_in)
+        elif stand_in and item.get_closest_marker("tinyshakespeare"):
+            item.add_marker(pytest.mark.skip(reason=STAND_IN))
+
+
+def prepare_cell(item, tags: list[str], stand_in: bool) -> None:
+    """Set what nbval does with a cell beyond its own tags."""
+    if "widget" in tags:  # its view is not stored; the cell that drives the widget is compared
+        item.options["check"] = False
+    if stand_in and "tinyshakespeare-only" in tags:
+        item.add_marker(pytest.mark.skip(reason=STAND_IN))
+    elif stand_in and "tinyshakespeare" in tags:
+        item.options["check"] = False
+        item.user_properties.append(NOT_COMPARED)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say what the stand-in corpus kept from being tested."""
+    skipped = [r.nodeid for r in terminalreporter.getreports("skipped") if STAND_IN in str(r.longrepr)]
+    passed = [r for r in terminalreporter.getreports("passed") if r.when == "call"]
+    not_compared = [r for r in passed if NOT_COMPARED in [tuple(p) for p in r.user_properties]]
+    if skipped or not_compared:
+        terminalreporter.section("stand-in corpus")
+        for nodeid in skipped:
+            terminalreporter.line(f"skipped {nodeid}")
+        counts = (
+            f"{len(skipped)} tests or cells skipped, {len(not_compared)} cells run without comparing output"
+        )
+        terminalreporter.line(f"{STAND_IN}; {counts}")
