@@ -43,22 +43,29 @@ def filter_logits(
     top_k keeps the k largest; top_p keeps the smallest set of most likely tokens whose probabilities sum to at
     least p (Holtzman et al., 2020). ValueError for values that make no sense.
     """
-    if temperature <= 0:
-        raise ValueError(f"temperature={temperature} must be above 0 here; generate() takes 0 for greedy choice")
+    check_settings(temperature, top_k, top_p)
+    if temperature == 0:
+        raise ValueError("temperature=0 must be above 0 here; generate() takes 0 for greedy choice")
     logits = logits / temperature
     if top_k is not None:
-        if top_k < 1:
-            raise ValueError(f"top_k={top_k} must be at least 1")
         kth = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
         logits = logits.masked_fill(logits < kth, -math.inf)
     if top_p is not None:
-        if not 0 < top_p <= 1:
-            raise ValueError(f"top_p={top_p} must lie in (0, 1]")
         ordered, order = logits.sort(dim=-1, descending=True)
         p = ordered.softmax(dim=-1)
         drop = p.cumsum(dim=-1) - p >= top_p  # the tokens before this one already reach top_p
         logits = logits.masked_fill(drop.gather(-1, order.argsort(dim=-1)), -math.inf)
     return logits
+
+
+def check_settings(temperature: float, top_k: int | None, top_p: float | None) -> None:
+    """ValueError that names a setting which makes no sense."""
+    if not 0 <= temperature < math.inf:
+        raise ValueError(f"temperature={temperature} must not be negative; 0 always takes the likeliest token")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k={top_k} must be at least 1")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p={top_p} must lie in (0, 1]")
 
 
 def choose(
@@ -76,8 +83,9 @@ def stream(
     use_cache=True,
 ):
     """Yield the next token, int64 [B, 1], max_new_tokens times. Arguments as for `generate`."""
-    if temperature < 0:
-        raise ValueError(f"temperature={temperature} must not be negative; 0 always takes the likeliest token")
+    check_settings(temperature, top_k, top_p)
+    if max_new_tokens < 0:
+        raise ValueError(f"max_new_tokens={max_new_tokens} must not be negative")
     if idx.shape[1] == 0:
         raise ValueError("the prompt is empty: give at least one token to start from")
     block_size = model.config.block_size

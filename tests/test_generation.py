@@ -1,0 +1,198 @@
+"""Sampling against brute force, reproducible, and the same with and without the cache."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from gptlib.generation import KVCache, filter_logits, generate, stream
+from gptlib.gpt import GPT, GPTConfig
+
+CONFIG = GPTConfig(vocab_size=13, block_size=10, n_layer=2, n_head=2, n_embd=16)
+
+
+def model(**changes):
+    """Weights large enough that the distributions are far from uniform."""
+    gpt = GPT(dataclasses.replace(CONFIG, **changes), torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for p in gpt.parameters():
+            p.mul_(8 if p.ndim == 2 else 1)
+    return gpt.eval()
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def prompt(B=1, T=3, seed=0):
+    return torch.randint(0, 13, (B, T), generator=seeded(seed))
+
+
+# --- the filters
+
+
+def brute_force(logits, temperature, top_k, top_p) -> list[float]:
+    """Probabilities of one row, token by token: cut off by k, then by p, then share out what is left."""
+    exps = [math.exp(x / temperature) for x in logits]
+    p = [e / sum(exps) for e in exps]
+    order = sorted(range(len(p)), key=lambda i: -p[i])
+    if top_k is not None:
+        order = order[:top_k]
+    if top_p is not None:
+        mass, kept, total = 0.0, [], sum(p[i] for i in order)
+        for i in order:
+            if mass < top_p:
+                kept.append(i)
+            mass += p[i] / total
+        order = kept
+    return [p[i] / sum(p[j] for j in order) if i in order else 0.0 for i in range(len(p))]
+
+
+@pytest.mark.parametrize("temperature", [0.3, 1.0, 2.0])
+@pytest.mark.parametrize("top_k", [None, 1, 4, 13, 50])
+@pytest.mark.parametrize("top_p", [None, 0.01, 0.4, 0.85, 1.0])
+def test_filters_equal_brute_force(temperature, top_k, top_p):
+    logits = torch.randn(5, 13, generator=seeded(), dtype=torch.float64) * 2
+    p = filter_logits(logits, temperature, top_k, top_p).softmax(-1)
+    expected = [brute_force(row, temperature, top_k, top_p) for row in logits.tolist()]
+    torch.testing.assert_close(p, torch.tensor(expected, dtype=torch.float64), rtol=1e-9, atol=1e-12)
+
+
+def test_filters_always_leave_the_likeliest_token():
+    logits = torch.tensor([[0.0, 50.0, 1.0], [3.0, 3.0, 3.0]])
+    for top_k, top_p in [(1, None), (None, 1e-9), (1, 1e-9)]:
+        kept = torch.isfinite(filter_logits(logits, 1.0, top_k, top_p))
+        assert kept.any(dim=-1).all() and kept[0].tolist() == [False, True, False]
+
+
+def test_filters_leave_their_input_alone():
+    logits = torch.randn(2, 13, generator=seeded())
+    before = logits.clone()
+    filter_logits(logits, 0.5, 3, 0.5)
+    assert torch.equal(logits, before)
+
+
+# --- generation
+
+
+def generate_plainly(gpt, idx, count):
+    """Greedy, one token after the other, the whole window computed anew each time."""
+    for _ in range(count):
+        logits = gpt(idx[:, -gpt.config.block_size :])[:, -1]
+        idx = torch.cat([idx, logits.argmax(-1, keepdim=True)], dim=1)
+    return idx
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+@pytest.mark.parametrize(("B", "T", "count"), [(1, 1, 9), (1, 3, 30), (4, 10, 5), (2, 17, 12), (3, 2, 0)])
+def test_greedy_equals_the_plain_loop(B, T, count, use_cache):
+    gpt, idx = model(), prompt(B, T)
+    out = generate(gpt, idx, count, temperature=0.0, use_cache=use_cache)
+    assert out.shape == (B, T + count) and out.dtype == torch.int64
+    assert torch.equal(out[:, :T], idx)
+    assert torch.equal(out, generate_plainly(gpt, idx, count))
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_cached_logits_equal_uncached_step_by_step(use_cache):
+    """The logits that each step draws from, against the model without a cache: up to block_size and beyond."""
+    gpt, idx, count = model(), prompt(3, 4), 20
+    seen = []
+    forward = gpt.forward
+
+    def spy(*args):
+        logits = forward(*args)
+        seen.append(logits[:, -1])
+        return logits
+
+    gpt.forward = spy
+    out = generate(gpt, idx, count, generator=seeded(5), use_cache=use_cache)
+    gpt.forward = forward
+    assert len(seen) == count
+    for i, logits in enumerate(seen):
+        context = out[:, : 4 + i][:, -10:]
+        assert (logits - gpt(context)[:, -1]).abs().max() <= 1e-5
+
+
+def test_the_cache_saves_the_work_until_the_window_slides():
+    gpt, lengths = model(), []
+    forward = gpt.forward
+    gpt.forward = lambda idx, cache=None: lengths.append(idx.shape[1]) or forward(idx, cache)
+    generate(gpt, prompt(1, 4), 10)
+    assert lengths == [4, 1, 1, 1, 1, 1, 1, 10, 10, 10]
+
+
+def test_seeds_make_texts_repeat():
+    gpt, idx = model(), prompt(2)
+    texts = [generate(gpt, idx, 25, generator=seeded(s)) for s in (1, 1, 2)]
+    assert torch.equal(texts[0], texts[1]) and not torch.equal(texts[0], texts[2])
+    with_cache, without = (generate(gpt, idx, 25, generator=seeded(3), use_cache=c) for c in (True, False))
+    assert torch.equal(with_cache, without)
+
+
+def test_drawn_tokens_follow_the_distribution():
+    gpt, idx, n = model(), prompt(1, 5), 20_000
+    drawn = generate(gpt, idx.expand(n, -1), 1, temperature=0.7, top_k=6, generator=seeded())[:, -1]
+    p = torch.tensor(brute_force(gpt(idx)[0, -1].tolist(), 0.7, 6, None))
+    frequency = torch.bincount(drawn, minlength=13) / n
+    assert (frequency[p == 0] == 0).all()
+    assert (frequency - p).abs().max() < 4 * math.sqrt(0.25 / n)
+
+
+def test_every_row_of_a_batch_goes_its_own_way():
+    gpt, idx = model(), prompt(5, 4)
+    together = generate(gpt, idx, 15, temperature=0.0)
+    alone = torch.cat([generate(gpt, row[None], 15, temperature=0.0) for row in idx])
+    assert torch.equal(together, alone)
+
+
+def test_stream_yields_what_generate_collects():
+    gpt, idx = model(), prompt(2)
+    tokens = list(stream(gpt, idx, 14, generator=seeded(4)))
+    assert all(token.shape == (2, 1) for token in tokens)
+    assert torch.equal(torch.cat([idx, *tokens], dim=1), generate(gpt, idx, 14, generator=seeded(4)))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_dropout_is_off_and_the_mode_comes_back(training):
+    gpt = model(dropout=0.5).train(training)
+    first, second = (generate(gpt, prompt(), 12, temperature=0.0) for _ in range(2))
+    assert torch.equal(first, second)
+    assert gpt.training == training
+    next(stream(gpt, prompt(), 5))  # left off half-way
+    assert gpt.training == training
+    assert not generate(gpt, prompt(), 3).requires_grad
+
+
+def test_cache_counts_its_positions():
+    gpt, cache = model(), KVCache(CONFIG.n_layer, CONFIG.block_size)
+    assert cache.length == 0
+    gpt(prompt(1, 4), cache)
+    gpt(prompt(1, 1), cache)
+    assert cache.length == 5
+    with pytest.raises(ValueError, match="T=11 exceeds block_size=10"):
+        gpt(prompt(1, 6), cache)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(temperature=-0.1), "temperature=-0.1 must not be negative"),
+        (dict(temperature=math.nan), "temperature=nan"),
+        (dict(top_k=0), "top_k=0 must be at least 1"),
+        (dict(top_p=0.0), r"top_p=0.0 must lie in \(0, 1\]"),
+        (dict(top_p=1.5), r"top_p=1.5 must lie in \(0, 1\]"),
+        (dict(temperature=0.0, top_k=0), "top_k=0"),
+        (dict(temperature=0.0, top_p=2.0), "top_p=2.0"),
+        (dict(max_new_tokens=-1), "max_new_tokens=-1 must not be negative"),
+    ],
+)
+def test_impossible_settings(settings, message):
+    with pytest.raises(ValueError, match=message):
+        generate(model(), prompt(), **{"max_new_tokens": 3, **settings})
+
+
+def test_an_empty_prompt():
+    with pytest.raises(ValueError, match="prompt is empty"):
+        generate(model(), torch.zeros(1, 0, dtype=torch.long), 3)
