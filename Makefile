@@ -1,0 +1,51 @@
+# The book's commands; `make help` lists them.
+.SILENT:
+.PHONY: help lab train test export execute browser badges
+
+PYTHON ?= python3
+PY := .venv/bin/python
+READY := .venv/.ready
+export GPTLIB_DATA PATH
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+help:  ## this list
+	awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+lab: $(READY) data/tinyshakespeare  ## set up, fetch the text, open JupyterLab on the first notebook
+	echo "JupyterLab opens notebooks/00_start_here.ipynb; leave it with Ctrl-C"
+	.venv/bin/jupyter lab notebooks/00_start_here.ipynb
+
+train: $(READY)  ## train a model here: the small one on a CPU, the full one on a CUDA GPU
+	$(PY) -m gptlib train --preset $$($(PY) -c "import torch; print('char-gpu' if torch.cuda.is_available() else 'char-cpu')")
+
+test: $(READY) .venv/ipywidgets7  ## everything: unit tests, house rules, all notebooks, JupyterLab in a browser
+	$(PY) tests/run.py
+
+export: $(READY)  ## write the notebooks' modules into gptlib
+	$(PY) tools/notebooks.py export
+
+execute: $(READY)  ## run the notebooks and store their outputs (NAMES="05 07" for some)
+	$(PY) tools/notebooks.py execute $(NAMES)
+
+browser:  ## install Chromium for the browser tests, where that is possible
+	tests/browser/install.sh
+
+badges: $(READY)  ## point badges and Colab cells to your repository (REPO=owner/name)
+	$(PY) tools/notebooks.py badges $(REPO)
+
+# Installed once; again only when the requirements change.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed, this is ' + sys.version.split()[0] + ': set PYTHON=python3.12, say')"
+	echo "setting up .venv (a minute or two)"
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $(READY)
+
+# Colab still has this version of ipywidgets: the widgets are tested with it too.
+.venv/ipywidgets7: $(READY)
+	echo "fetching ipywidgets 7.7.1, which Colab has"
+	$(PY) -m pip install --quiet --no-deps --target $@.part ipywidgets==7.7.1 ipython_genutils==0.2.0
+	rm -rf $@ && mv $@.part $@
+
+data/tinyshakespeare: $(READY)
+	$(PY) -c "from gptlib.data import load_corpus; c = load_corpus(); print('text:', c.name, 'from', c.source)"
