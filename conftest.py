@@ -47,15 +47,30 @@ def prepare_cell(item, tags: list[str], stand_in: bool) -> None:
 
 
 def pytest_terminal_summary(terminalreporter):
-    """Say what the stand-in corpus kept from being tested."""
+    reports = [
+        r for kind in ("passed", "failed") for r in terminalreporter.getreports(kind) if r.when == "call"
+    ]
+    properties = [(report.nodeid, *pair) for report in reports for pair in report.user_properties]
+    print_kill_matrix(terminalreporter, [value for _, key, value in properties if key == "kill matrix"])
     skipped = [r.nodeid for r in terminalreporter.getreports("skipped") if STAND_IN in str(r.longrepr)]
-    passed = [r for r in terminalreporter.getreports("passed") if r.when == "call"]
-    not_compared = [r for r in passed if NOT_COMPARED in [tuple(p) for p in r.user_properties]]
+    not_compared = [nodeid for nodeid, *pair in properties if tuple(pair) == NOT_COMPARED]
     if skipped or not_compared:
         terminalreporter.section("stand-in corpus")
         for nodeid in skipped:
             terminalreporter.line(f"skipped {nodeid}")
-        counts = (
-            f"{len(skipped)} tests or cells skipped, {len(not_compared)} cells run without comparing output"
-        )
+        counts = f"{len(skipped)} tests or cells skipped, {len(not_compared)} cells run, output not compared"
         terminalreporter.line(f"{STAND_IN}; {counts}")
+
+
+def print_kill_matrix(terminalreporter, rows: list) -> None:
+    """What every exercise's checker accepted and rejected, as test_exercises.py recorded it."""
+    if not rows:
+        return
+    terminalreporter.section("kill matrix of the exercises")
+    for name, alternatives, refused, bugs, survivors in sorted(rows):
+        accepted, rejected = f"{alternatives - refused}/{alternatives}", f"{bugs - len(survivors)}/{bugs}"
+        line = f"{name:40} right answers accepted {accepted:>5}   bugs rejected {rejected:>5}"
+        terminalreporter.line(f"{line}   NOT: {', '.join(survivors)}" if survivors else line)
+    planted, alive = sum(row[3] for row in rows), sum(len(row[4]) for row in rows)
+    share = 100 * (planted - alive) / planted if planted else 0
+    terminalreporter.line(f"{planted - alive} of {planted} planted bugs rejected ({share:.0f} %)")

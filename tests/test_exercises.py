@@ -1,0 +1,368 @@
+"""Every checker against its solution, its alternatives and its planted bugs; the machinery around them."""
+
+import ast
+import importlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+
+from gptlib.exercises import Predictions, exercise, expect
+from gptlib.exercises.chapter import PACKAGE, dependents, read_notebook, source_of, tags_of
+
+ROOT = Path(__file__).resolve().parents[1]
+ANSWERS = ROOT / "tests" / "exercises"
+MACHINERY = {"__init__", "chapter", "predictions"}
+
+
+def chapters() -> list[str]:
+    """The nouns of the chapters that have checkers."""
+    return sorted(path.stem for path in (PACKAGE / "exercises").glob("*.py") if path.stem not in MACHINERY)
+
+
+def checkers(noun: str) -> dict:
+    """The checkers of a chapter by name."""
+    module = importlib.import_module(f"gptlib.exercises.{noun}")
+    return {name: value for name, value in vars(module).items() if hasattr(value, "difficulty")}
+
+
+def answers(noun: str):
+    """The module of right and wrong answers to a chapter's exercises."""
+    path = ANSWERS / f"{noun}.py"
+    assert path.exists(), f"tests/exercises/{noun}.py is missing: every checker needs wrong answers to reject"
+    spec = importlib.util.spec_from_file_location(f"answers_{noun}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def cells_of(noun: str) -> list[dict]:
+    """The cells of the chapter's notebook."""
+    paths = list((ROOT / "notebooks").glob(f"[0-9][0-9]_{noun}.ipynb"))
+    assert len(paths) == 1, f"gptlib/exercises/{noun}.py belongs to one notebook, found {paths}"
+    return read_notebook(paths[0])["cells"]
+
+
+def cell_of(noun: str, name: str, tag: str) -> str:
+    """The chapter's cell with that tag that calls the checker."""
+    sources = [source_of(cell) for cell in cells_of(noun) if tag in tags_of(cell)]
+    found = [source for source in sources if f"exercises.{name}(" in source]
+    assert len(found) == 1, f"{len(found)} cells tagged `{tag}` call exercises.{name}"
+    return found[0]
+
+
+def names_before(noun: str) -> dict:
+    """What the notebook imports and exports, for solutions to use."""
+    namespace = {}
+    for cell in cells_of(noun):
+        source = source_of(cell)
+        if cell["cell_type"] == "code" and "setup" not in tags_of(cell):
+            exported = source.startswith("#| export")
+            body = ast.parse(source).body
+            chosen = [node for node in body if exported or isinstance(node, ast.Import | ast.ImportFrom)]
+            exec(compile(ast.Module(chosen, []), f"<{noun}>", "exec"), namespace)
+    return namespace
+
+
+EXERCISES = [(noun, name) for noun in chapters() for name in checkers(noun)]
+each_exercise = pytest.mark.parametrize("noun, name", EXERCISES, ids=[".".join(e) for e in EXERCISES])
+
+
+@each_exercise
+def test_solution_is_accepted(noun, name, capsys):
+    namespace = names_before(noun)
+    exec(cell_of(noun, name, "solution"), namespace)
+    assert checkers(noun)[name](namespace[name])
+    assert capsys.readouterr().out == f"{name}: correct\n" * 2  # the cell has called the checker, too
+
+
+@each_exercise
+def test_stub_is_not_attempted(noun, name, capsys):
+    namespace = names_before(noun)
+    exec(cell_of(noun, name, "stub"), namespace)
+    assert capsys.readouterr().out == f"{name}: not attempted yet\n"
+
+
+@each_exercise
+def test_right_answers_pass_and_planted_bugs_do_not(noun, name, capsys, record_property):
+    check, given = checkers(noun)[name], answers(noun)
+    alternatives, bugs = given.ALTERNATIVES.get(name, []), given.BUGS.get(name, {})
+    assert len(alternatives) >= 1, f"tests/exercises/{noun}.py: ALTERNATIVES has no right answer to {name}"
+    assert len(bugs) >= 3, f"tests/exercises/{noun}.py: BUGS has {len(bugs)} wrong answers to {name}, not 3"
+    refused = [str(attempt) for attempt in alternatives if not check(attempt)]
+    survivors = [bug for bug, attempt in bugs.items() if check(attempt)]
+    record_property("kill matrix", [f"{noun}.{name}", len(alternatives), len(refused), len(bugs), survivors])
+    said = capsys.readouterr().out
+    assert not refused, f"refuses right answers {refused}:\n{said}"
+    assert not survivors, f"accepts wrong answers {survivors}"
+    assert "checking your function gave" not in said, f"an expect() should name the mistake here:\n{said}"
+
+
+@pytest.mark.parametrize("noun", chapters())
+def test_answers_belong_to_exercises(noun):
+    given = answers(noun)
+    strangers = (given.ALTERNATIVES.keys() | given.BUGS.keys()) - checkers(noun).keys()
+    assert not strangers, f"tests/exercises/{noun}.py answers exercises that do not exist: {strangers}"
+
+
+@each_exercise
+def test_difficulty_and_minutes_stand_in_the_heading(noun, name):
+    check = checkers(noun)[name]
+    assert check.difficulty in (1, 2, 3) and check.__doc__
+    effort = f"(difficulty {check.difficulty} of 3, about {check.minutes} minutes)"
+    text = ""
+    for cell in cells_of(noun):
+        if cell["cell_type"] == "markdown" and "### Exercise" in source_of(cell):
+            text = source_of(cell)
+        elif "stub" in tags_of(cell) and f"exercises.{name}(" in source_of(cell):
+            break
+    assert effort in text, f"the heading above the stub must say {effort}: {text[:100]!r}"
+    assert "<summary>Hint 1</summary>" in text, "hints in steps stand below what to do"
+
+
+# --- exercise, expect, Predictions ---
+
+
+@exercise(difficulty=1, minutes=5)
+def doubled(attempt):
+    """attempt(x) -> 2 x."""
+    expect(attempt(3) == 6, f"twice 3 is 6, not {attempt(3)}")
+
+
+def not_attempted(x):
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    "attempt, line",
+    [
+        (lambda x: 2 * x, "doubled: correct"),
+        (not_attempted, "doubled: not attempted yet"),
+        (lambda x: x, "doubled: not yet. twice 3 is 6, not 3"),
+        (lambda x: x + "1", "doubled: not yet. your function raised TypeError: unsupported operand"),
+        (lambda: 6, "doubled: not yet. checking your function gave TypeError: "),
+        (lambda x: int("a\nb"), "doubled: not yet. your function raised ValueError: invalid literal"),
+        (int("2").__mul__, "doubled: correct"),
+        (None, "doubled: not yet. your function raised TypeError: 'NoneType' object is not callable"),
+    ],
+)
+def test_a_checker_prints_one_line_and_says_whether_all_is_right(attempt, line, capsys):
+    verdict = doubled(attempt)
+    out = capsys.readouterr().out
+    assert out.startswith(line) and out.count("\n") == 1
+    assert bool(verdict) == ("correct" in line)
+
+
+def test_a_checker_is_silent_in_a_notebook_but_for_its_line():
+    assert doubled(lambda x: 2 * x)._ipython_display_() is None
+    assert (doubled.__name__, doubled.difficulty, doubled.minutes) == ("doubled", 1, 5)
+
+
+def test_guesses_stand_beside_the_truth(capsys):
+    predictions = Predictions()
+    predictions.guess("loss", 2.5)
+    predictions.guess("heads", None)
+    predictions.reveal("loss", 1.25, "nats")
+    predictions.reveal("heads", 12_345)
+    assert capsys.readouterr().out.splitlines() == [
+        "loss: you guessed 2.5; measured:",
+        "1.25 nats",
+        "heads: no guess; measured:",
+        "12,345",
+    ]
+    predictions.board()
+    header, loss, heads = capsys.readouterr().out.splitlines()
+    assert header.split() == ["guess", "truth", "ratio"]
+    assert loss.split() == ["loss", "2.5", "1.25", "2.00"]
+    assert heads.split() == ["heads", "no", "guess", "12,345"]
+
+
+@pytest.mark.parametrize("value", ["2.5", True, float("nan"), float("inf"), [1]])
+def test_a_guess_must_be_a_number(value):
+    with pytest.raises(ValueError, match="is no number: write a guess such as 0.5, or None"):
+        Predictions().guess("loss", value)
+
+
+def test_a_truth_of_zero_has_no_ratio(capsys):
+    predictions = Predictions()
+    predictions.guess("change", 1)
+    predictions.reveal("change", 0.0)
+    predictions.board()
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["change", "1", "0"]
+
+
+# --- the last cell of a chapter, in a book of two chapters ---
+
+NUMBERS = """#| export
+def twice(x: int) -> int:
+    return x + x
+"""
+
+
+def cell(kind: str, source: str, *tags: str) -> dict:
+    code = {"outputs": [], "execution_count": None} if kind == "code" else {}
+    identifier = f"{kind}-{zlib.crc32(source.encode())}"
+    return {"cell_type": kind, "id": identifier, "metadata": {"tags": list(tags)}, "source": source, **code}
+
+
+def write_chapter(book: Path, numbers: str = NUMBERS, default_exp: str = "#| default_exp numbers") -> None:
+    cells = [
+        cell("markdown", "# 03 · Numbers"),
+        cell("code", default_exp),
+        cell("code", numbers),
+        cell("markdown", "## Twice is plus itself"),
+        cell("code", "# Twice two is four\nprint('noise')\nassert twice(2) == 4", "proof"),
+        cell("code", "assert twice(5) == 10", "proof"),
+    ]
+    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (book / "notebooks" / "03_numbers.ipynb").write_text(json.dumps(notebook))
+
+
+@pytest.fixture
+def book(tmp_path):
+    """A small book: the exercise machinery, one chapter, and a module that builds on it."""
+    book = tmp_path / "book"
+    (book / "notebooks").mkdir(parents=True)
+    (book / "gptlib" / "exercises").mkdir(parents=True)
+    (book / "gptlib" / "__init__.py").write_text("")
+    for name in MACHINERY:
+        shutil.copy(PACKAGE / "exercises" / f"{name}.py", book / "gptlib" / "exercises")
+    (book / "gptlib" / "sums.py").write_text("from .numbers import twice\nfour = twice(2)\n")
+    write_chapter(book)
+    run(book, EXPORT)
+    return book
+
+
+EXPORT = "from gptlib.exercises import export_chapter; export_chapter('03_numbers', globals())"
+
+
+def run(book: Path, program: str, folder: str = "notebooks") -> subprocess.CompletedProcess:
+    """Run a program as a cell of the book would: beside the notebooks, with the book's own gptlib."""
+    environment = {**os.environ, "PYTHONPATH": str(book), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, cwd=book / folder, env=environment, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("folder", ["notebooks", ".", "gptlib"])
+def test_the_last_cell_exports_and_proves(book, folder):
+    (book / "gptlib" / "numbers.py").unlink()
+    done = run(book, f"{EXPORT}; print(twice(4))", folder)
+    assert done.stdout.splitlines() == [
+        "gptlib/numbers.py holds the exported cells of 03_numbers",
+        "2 proofs hold for it",
+        "8",
+    ]
+    assert done.stderr == ""
+
+
+def test_an_edit_reaches_the_module_and_what_builds_on_it(book):
+    edit = NUMBERS.replace("x + x", "2 * x + 0 * 7")
+    program = f"""
+import json
+from pathlib import Path
+from gptlib import sums
+from gptlib.numbers import twice
+sums.four = None
+path = Path("03_numbers.ipynb")
+path.write_text(path.read_text().replace("x + x", "2 * x + 0 * 7"))
+old = twice
+{EXPORT}
+assert twice is not old and sums.four == 4
+"""
+    done = run(book, program)
+    assert done.returncode == 0, done.stderr
+    assert edit.splitlines()[2] in (book / "gptlib" / "numbers.py").read_text()
+    assert [path.name for path in (book / "gptlib").iterdir() if path.name.endswith(".tmp")] == []
+
+
+@pytest.mark.parametrize(
+    "broken, claim",
+    [("x * x + 1", "Twice two is four"), ("x * x", "Twice is plus itself")],
+)
+def test_a_broken_edit_is_named_by_the_proof_that_fails(book, broken, claim):
+    write_chapter(book, NUMBERS.replace("x + x", broken))
+    caught = f"import traceback\ntry: {EXPORT}\nexcept AssertionError: print(traceback.format_exc())"
+    done = run(book, caught)
+    assert done.stdout.startswith("gptlib/numbers.py holds the exported cells of 03_numbers\n")
+    assert done.stdout.rstrip().endswith(f"AssertionError: this proof fails: {claim}"), done.stderr
+    assert "assert twice(" in done.stdout  # the traceback shows the line of the proof
+
+
+def test_what_is_the_same_is_not_written_again(book):
+    module = book / "gptlib" / "numbers.py"
+    before = module.stat()
+    run(book, EXPORT)
+    assert (module.stat().st_mtime_ns, module.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
+
+
+def test_a_notebook_without_a_module_only_proves(book):
+    write_chapter(book, NUMBERS.replace("#| export", "# not exported"), default_exp="twice = lambda x: 2 * x")
+    done = run(book, f"twice = lambda x: 2 * x; {EXPORT}")
+    assert done.stdout.splitlines() == ["03_numbers has nothing to export", "2 proofs hold"], done.stderr
+
+
+def test_a_notebook_that_is_not_there_gives_one_line(book):
+    done = run(book, EXPORT.replace("03_numbers", "04_sums"))
+    assert done.stdout == (
+        "nothing was exported: 04_sums.ipynb is not in notebooks/: save it there under this name\n"
+    )
+    assert done.returncode == 0
+
+
+def test_a_package_that_cannot_be_written_gives_one_line(book):
+    write_chapter(book, NUMBERS.replace("x + x", "2 * x"))
+    (book / "gptlib" / "numbers.py").unlink()
+    (book / "gptlib" / "numbers.py").mkdir()  # stands for any refusal, which permissions do not give to root
+    done = run(book, EXPORT)
+    assert done.stdout.startswith("nothing was exported: [Errno ") and done.stdout.count("\n") == 1
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+COLAB = """
+import sys, types
+google, colab = types.ModuleType("google"), types.ModuleType("google.colab")
+sys.modules.update({"google": google, "google.colab": colab})
+"""
+
+
+def test_on_colab_the_notebook_in_the_browser_counts(book, tmp_path):
+    edited = tmp_path / "edited.json"
+    write_chapter(book, NUMBERS.replace("x + x", "2 * x"))
+    edited.write_text((book / "notebooks" / "03_numbers.ipynb").read_text())
+    write_chapter(book)
+    browser = f"""{COLAB}
+import json
+message = types.SimpleNamespace(
+    blocking_request=lambda kind, timeout_sec: {{"ipynb": json.load(open({str(edited)!r}))}}
+)
+colab._message = sys.modules["google.colab._message"] = message
+{EXPORT}
+"""
+    done = run(book, browser, folder="gptlib")
+    assert done.stdout.splitlines()[-1] == "2 proofs hold for it", done.stderr
+    assert "2 * x" in (book / "gptlib" / "numbers.py").read_text()
+
+
+def test_on_colab_the_cloned_notebook_stands_in_and_says_so(book):
+    done = run(book, f"{COLAB}\n{EXPORT}", folder="gptlib")
+    assert done.stdout.splitlines() == [
+        f"03_numbers is taken from {book}/notebooks/03_numbers.ipynb: "
+        "what you changed in the browser is not in it",
+        "gptlib/numbers.py holds the exported cells of 03_numbers",
+        "2 proofs hold for it",
+    ], done.stderr
+
+
+def test_what_builds_on_a_module_is_found_in_the_order_to_reload_it():
+    for noun in ("tokenizer", "data", "layers", "attention", "block", "gpt", "training", "generation"):
+        importlib.import_module(f"gptlib.{noun}")
+    order = dependents("gptlib.attention")
+    assert order.index("gptlib.block") < order.index("gptlib.gpt")
+    assert not {"gptlib.layers", "gptlib.attention", "gptlib.tokenizer"} & set(order)
+    assert "gptlib.data" in dependents("gptlib.tokenizer")
