@@ -5,7 +5,6 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 READY := .venv/.ready
-export GPTLIB_DATA PATH
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:  ## this list

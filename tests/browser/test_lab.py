@@ -1,0 +1,62 @@
+"""What a reader meets: the notebooks in JupyterLab, run from top to bottom in a real browser."""
+
+import json
+
+
+def test_start_here_runs_without_errors(notebook):
+    notebook.open("00_start_here")
+    notebook.run_all()
+    assert notebook.failures() == []
+    assert notebook.errors == [] and notebook.outgoing == []
+
+
+def test_attention_runs_and_its_explorer_follows_the_reader(notebook):
+    notebook.open("05_attention")
+    notebook.run_all()
+    page = notebook.page
+    assert notebook.failures() == []
+    assert page.locator("mjx-container").count() >= 5  # equations
+    assert page.locator(".jp-RenderedImage img").count() >= 4  # figures
+
+    explorer = page.locator(".jp-OutputArea-output:has(input[type=text])").last
+    prompt, layer = explorer.locator("input[type=text]"), explorer.locator("select").first
+    prompt.fill("KING: <b>")
+    prompt.press("Enter")
+    explorer.get_by_text("unknown character").wait_for(timeout=10_000)  # "<" is none of the 65
+    prompt.fill("JULIET:")
+    prompt.press("Enter")
+    layer.select_option("2")
+    explorer.get_by_text("Layer 2, head").first.wait_for(timeout=10_000)
+    assert explorer.get_by_text("unknown character").count() == 0
+    assert notebook.errors == [] and notebook.outgoing == []
+
+
+def test_an_error_in_a_cell_is_noticed(notebook, lab):
+    """The check above can fail: a notebook with a broken cell is reported."""
+    cell = {
+        "cell_type": "code",
+        "source": "1 / 0",
+        "metadata": {},
+        "outputs": [],
+        "execution_count": None,
+        "id": "broken",
+    }
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    broken = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+    content = json.dumps({"type": "notebook", "content": broken})
+    notebook.page.goto(f"{lab}/lab?reset")
+    answer = notebook.page.request.put(
+        f"{lab}/api/contents/notebooks/broken.ipynb",
+        data=content,
+        headers={"Content-Type": "application/json", **xsrf(notebook)},
+    )
+    assert answer.ok
+    notebook.open("broken")
+    notebook.run_all()
+    assert len(notebook.failures()) == 1 and "ZeroDivisionError" in notebook.failures()[0]
+
+
+def xsrf(notebook) -> dict[str, str]:
+    """The header that the server wants with a change."""
+    cookies = {cookie["name"]: cookie["value"] for cookie in notebook.page.context.cookies()}
+    return {"X-XSRFToken": cookies["_xsrf"]} if "_xsrf" in cookies else {}
