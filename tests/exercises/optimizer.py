@@ -1,0 +1,101 @@
+"""Right and wrong answers to the exercises of chapter 09, on which its checkers are tested."""
+
+import torch
+
+
+def wsd_as_minimum(step, max_lr, warmup_steps, decay_steps, max_steps):
+    return max_lr * max(0.0, min(1.0, (step + 1) / warmup_steps, (max_steps - step) / decay_steps))
+
+
+def wsd(step, max_lr, warmup_steps, decay_steps, max_steps, *, first=1, late=0, floor=True, end=0.0):
+    """The schedule with switches for the bugs."""
+    if step < warmup_steps:
+        return max_lr * (step + first) / warmup_steps
+    left = max_steps - step + late
+    share = min(1.0, left / decay_steps)
+    return max_lr * (end + (1 - end) * (max(0.0, share) if floor else share))
+
+
+def adamw(w, g, m, v, n, lr, beta1, beta2, eps, weight_decay, *bugs):
+    """One step with the named bugs in it."""
+    if "coupled decay" in bugs:
+        g = g + weight_decay * w
+    if "decay written into the gradient" in bugs:
+        g.add_(weight_decay * w)
+    m_new = beta1 * m + (1 - beta1) * g
+    v_new = beta2 * v + (1 - beta2) * (g.abs() if "v of absolute values" in bugs else g * g)
+    n += "correction counts from 2" in bugs
+    m_hat, v_hat = m_new / (1 - beta1**n), v_new / (1 - beta2**n)
+    if "no bias correction" in bugs:
+        m_hat, v_hat = m_new, v_new
+    size = v_hat.sqrt() + eps
+    if "eps inside the root" in bugs:
+        size = (v_hat + eps).sqrt()
+    if "no root" in bugs:
+        size = v_hat + eps
+    factor = 1 - lr * weight_decay
+    if "no decay" in bugs or "coupled decay" in bugs or "decay written into the gradient" in bugs:
+        factor = 1
+    if "decay not scaled by lr" in bugs:
+        factor = 1 - weight_decay
+    new = factor * w - (-lr if "uphill" in bugs else lr) * m_hat / size
+    if "keeps the corrected means" in bugs:
+        m_new, v_new = m_hat, v_hat
+    if "not in place" not in bugs:
+        for old, value in ((w, new), (m, m_new), (v, v_new)):
+            old.copy_(value)
+    return new
+
+
+def adamw_by_lerp(w, g, m, v, n, lr, beta1, beta2, eps, weight_decay):
+    m.lerp_(g, 1 - beta1)
+    v.lerp_(g * g, 1 - beta2)
+    size = (v.sqrt() / (1 - beta2**n) ** 0.5).add_(eps)
+    torch.mul(w, 1 - lr * weight_decay, out=w)
+    w.addcdiv_(m, size, value=-lr / (1 - beta1**n))
+
+
+def schedule_with(**switches):
+    return lambda *settings: wsd(*settings, **switches)
+
+
+def adamw_with(bug):
+    return lambda *settings: adamw(*settings, bug)
+
+
+ALTERNATIVES = {
+    "wsd_schedule": [wsd_as_minimum, wsd],
+    "adamw_step": [adamw, adamw_by_lerp],
+}
+
+BUGS = {
+    "wsd_schedule": {
+        "starts at zero": schedule_with(first=0),
+        "never decays": lambda step, max_lr, warmup, decay, end: max_lr * min(1.0, (step + 1) / warmup),
+        "no warm-up": lambda step, max_lr, warmup, decay, end: (
+            max_lr * max(0.0, min(1.0, (end - step) / decay))
+        ),
+        "decay one step late": schedule_with(late=1),
+        "decay one step early": schedule_with(late=-1),
+        "negative after the end": schedule_with(floor=False),
+        "ends at a tenth": schedule_with(end=0.1),
+        "forgets max_lr": lambda step, max_lr, *rest: wsd(step, 1.0, *rest),
+    },
+    "adamw_step": {
+        bug: adamw_with(bug)
+        for bug in (
+            "coupled decay",
+            "decay written into the gradient",
+            "no decay",
+            "decay not scaled by lr",
+            "no bias correction",
+            "correction counts from 2",
+            "eps inside the root",
+            "no root",
+            "uphill",
+            "v of absolute values",
+            "keeps the corrected means",
+            "not in place",
+        )
+    },
+}
