@@ -15,6 +15,7 @@ from gptlib.exercises.chapter import exported_source, exports_of, read_notebook,
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS, PACKAGE = ROOT / "notebooks", ROOT / "gptlib"
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
+CELL_METADATA = {"tags", "jupyter", "cellView"}  # what collapses a cell in JupyterLab and in Colab
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 KEEP = ("--keep-output", "--keep-id", "--keep-count", "--extra-keys", "metadata.language_info")
 # one thread makes numbers repeat; no bars in the outputs; shapes are checked; the full run is cut short
@@ -85,7 +86,10 @@ def clean(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
     notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
     for cell in notebook.cells:
-        if cell.cell_type == "code":
+        if cell.cell_type == "markdown":
+            cell.metadata = {}
+        else:
+            cell.metadata = {key: value for key, value in cell.metadata.items() if key in CELL_METADATA}
             cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
     write(notebook, path)
     subprocess.run([sys.executable, "-m", "nbstripout", *KEEP, str(path)], check=True)
