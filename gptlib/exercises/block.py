@@ -17,7 +17,7 @@ def block_parameters(attempt):
         expect(found != 12 * n_embd**2, "the matrices are right; LayerNorm and biases are missing")
         expect(
             found == right,
-            f"n_embd={n_embd}, bias={bias}: the block has {right:,} weights, yours is off by {found - right:+,}",
+            f"n_embd={n_embd}, bias={bias}: it has {right:,} weights, yours is off by {found - right:+,}",
         )
 
 
