@@ -92,7 +92,7 @@ class KVCache:
         """How many positions are stored."""
         return self.layers[0].length
 
-# %% ../notebooks/12_generation.ipynb #d1154ad8
+# %% ../notebooks/12_generation.ipynb #90f66694
 @torch.no_grad()
 def stream(
     model,
@@ -119,9 +119,7 @@ def stream(
     new = idx
     try:
         for _ in range(max_new_tokens):
-            if (
-                idx.shape[1] > block_size
-            ):  # the window slides: every position changes, so the cache is of no use
+            if idx.shape[1] > block_size:  # the window slides: every cached key is stale
                 idx, cache = idx[:, -block_size:], None
             logits = model(idx) if cache is None else model(new, cache)
             new = choose(logits[:, -1], temperature, top_k, top_p, generator)
