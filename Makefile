@@ -5,19 +5,20 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 READY := .venv/.ready
+AS_ROOT := $(if $(filter 0,$(shell id -u)),--allow-root)  # JupyterLab wants to be told, in a container say
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:  ## this list
 	awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-lab: $(READY) data/tinyshakespeare  ## set up, fetch the text, open JupyterLab on the first notebook
+lab: $(READY) data/tinyshakespeare/input.txt  ## set up, fetch the text, open JupyterLab on the first notebook
 	echo "JupyterLab opens notebooks/00_start_here.ipynb; leave it with Ctrl-C"
-	.venv/bin/jupyter lab notebooks/00_start_here.ipynb
+	.venv/bin/jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
 
 train: $(READY)  ## train a model here: the small one on a CPU, the full one on a CUDA GPU
 	$(PY) -m gptlib train --preset $$($(PY) -c "import torch; print('char-gpu' if torch.cuda.is_available() else 'char-cpu')")
 
-test: $(READY) .venv/ipywidgets7  ## everything: unit tests, house rules, all notebooks, JupyterLab in a browser
+test: $(READY) .venv/colab data/tinyshakespeare/input.txt  ## everything: unit tests, house rules, all notebooks, JupyterLab in a browser
 	$(PY) tests/run.py
 
 export: $(READY)  ## write the notebooks' modules into gptlib
@@ -40,11 +41,14 @@ $(READY): pyproject.toml constraints.txt
 	$(PY) -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $(READY)
 
-# Colab still has this version of ipywidgets: the widgets are tested with it too.
-.venv/ipywidgets7: $(READY)
-	echo "fetching ipywidgets 7.7.1, which Colab has"
-	$(PY) -m pip install --quiet --no-deps --target $@.part ipywidgets==7.7.1 ipython_genutils==0.2.0
-	rm -rf $@ && mv $@.part $@
+# What Colab has is older: the way that a notebook takes there is tested with it.
+.venv/colab: $(READY)
+	echo "fetching IPython and ipywidgets as Colab has them"
+	rm -rf $@ $@.part
+	$(PY) -m pip install --quiet --no-deps --target $@.part ipywidgets==7.7.1 ipython_genutils==0.2.0 \
+		ipython==7.34.0 backcall==0.2.0 decorator==5.3.1 pickleshare==0.7.5
+	mv $@.part $@
 
-data/tinyshakespeare: $(READY)
+# Asked for every time unless it lies in data/: load_corpus also looks in $GPTLIB_DATA, then downloads.
+data/tinyshakespeare/input.txt: | $(READY)
 	$(PY) -c "from gptlib.data import load_corpus; c = load_corpus(); print('text:', c.name, 'from', c.source)"

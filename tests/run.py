@@ -14,7 +14,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
 PARTS = {
     "unit tests, house rules, exercises": [*PYTEST, "tests", "--ignore", "tests/browser"],
-    "notebooks, outputs compared": [*PYTEST, "--nbval", "--nbval-current-env", "--nbval-cell-timeout", "300", "notebooks"],
+    "notebooks, outputs compared": [
+        *PYTEST,
+        "--nbval",
+        "--nbval-current-env",
+        "--nbval-cell-timeout",
+        "300",
+        "notebooks",
+    ],
     "JupyterLab in a browser": [sys.executable, "-m", "pytest", "-q", "tests/browser"],
 }
 
@@ -24,7 +31,9 @@ def main() -> int:
     began = time.perf_counter()
     for name, command in PARTS.items():
         print(f"\n== {name}", flush=True)
-        if "tests/browser" in command and not any(map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))):
+        if "tests/browser" in command and not any(
+            map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+        ):
             print("skipped: no Chromium here; `make browser` installs it where it may")
             continue
         code = subprocess.run(command, cwd=ROOT, env=environment).returncode

@@ -1,7 +1,7 @@
 """The way a notebook takes on Colab, with a stand-in: gptlib not installed, an empty folder, a clone.
 
-Colab brings its own PyTorch and ipywidgets 7.7.1. The setup cell clones the book, installs what is missing
-and puts the clone on the path.
+Colab brings its own PyTorch, IPython 7.34 and ipywidgets 7.7.1. The setup cell clones the book, installs what
+is missing and puts the clone on the path.
 """
 
 import json
@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from book_files import GIT, ROOT, book_files
 
 from gptlib.exercises.chapter import read_notebook, source_of, tags_of
 
-ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
-WIDGETS_7 = ROOT / ".venv" / "ipywidgets7"
+COLAB = ROOT / ".venv" / "colab"  # put there by make: IPython and ipywidgets as Colab has them
 
 # Runs cells of a notebook the way Colab does, and writes down what pip was asked for.
 KERNEL = """
@@ -54,20 +54,13 @@ print(json.dumps({"gptlib": gptlib.__file__, "pip": asked}))
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory) -> Path:
     """A git repository with the book as it stands, to clone from."""
+    if GIT is None:
+        pytest.skip("no git here: Colab, which has it, clones the book with it")
     folder = tmp_path_factory.mktemp("origin") / "book"
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    files = listed.stdout.splitlines() or [
-        str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if path.is_file()
-    ]
-    for file in files:
-        if (ROOT / file).is_file():
-            (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            (folder / file).write_bytes((ROOT / file).read_bytes())
+    for file in book_files():
+        copy = folder / file.relative_to(ROOT)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(file.read_bytes())
     who = ["-c", "user.name=book", "-c", "user.email=book@example.org"]
     for command in (["init", "--quiet"], ["add", "--all"], [*who, "commit", "--quiet", "-m", "book"]):
         subprocess.run(["git", *command], cwd=folder, check=True)
@@ -129,6 +122,7 @@ def test_colabs_own_packages_are_left_alone(repository, tmp_path):
     }
     colab = {
         "torch": "2.11.0",
+        "ipython": "7.34.0",
         "ipywidgets": "7.7.1",
         "tiktoken": "0.14.0",
         "safetensors": "0.8.0",
@@ -153,29 +147,35 @@ def test_without_an_address_the_cell_says_what_to_do(tmp_path):
         run_on_colab(sources(NOTEBOOKS[0], "")[:1], tmp_path)
 
 
+def colabs_packages() -> str:
+    """The folder that holds them, for PYTHONPATH; AssertionError when it is missing or not in front."""
+    assert COLAB.is_dir(), f"{COLAB} is missing: `make test` fetches it"
+    check = "import IPython, ipywidgets; print(IPython.__version__, ipywidgets.__version__)"
+    environment = {**os.environ, "PYTHONPATH": str(COLAB)}
+    versions = subprocess.check_output([sys.executable, "-c", check], env=environment, text=True)
+    assert versions.split() == ["7.34.0", "7.7.1"]
+    return str(COLAB)
+
+
 def test_a_chapter_runs_there_and_exports_the_readers_edit(repository, tmp_path):
-    """All of the pattern chapter, with the ipywidgets that Colab has; the edit is in the browser only."""
-    assert WIDGETS_7.is_dir(), "make test fetches ipywidgets 7.7.1 into .venv/ipywidgets7"
+    """All of the pattern chapter, with the packages that Colab has; the edit is in the browser only."""
     path = ROOT / "notebooks" / "05_attention.ipynb"
-    edited = json.loads(
-        path.read_text().replace("every head gets an equal share", "all heads get equal shares")
-    )
-    version = "import ipywidgets\nassert ipywidgets.__version__ == '7.7.1', ipywidgets.__version__"
+    text = path.read_text(encoding="utf-8")
+    edited = json.loads(text.replace("every head gets an equal share", "all heads get equal shares"))
     cells = [cell for cell in sources(path, str(repository)) if "milliseconds" not in cell]  # no timing
-    run_on_colab([version, *cells], tmp_path, python_path=str(WIDGETS_7), in_browser=edited)
+    run_on_colab(cells, tmp_path, python_path=colabs_packages(), in_browser=edited)
     exported = (tmp_path / "gpt-book" / "gptlib" / "attention.py").read_text()
     assert "all heads get equal shares" in exported
     assert "every head gets an equal share" in (repository / "gptlib" / "attention.py").read_text()
 
 
-def test_widgets_pass_their_tests_with_colabs_ipywidgets():
-    """tests/test_widgets.py once more, with that version in front."""
-    assert WIDGETS_7.is_dir(), "make test fetches ipywidgets 7.7.1 into .venv/ipywidgets7"
-    environment = {**os.environ, "PYTHONPATH": str(WIDGETS_7)}
-    check = "import ipywidgets; assert ipywidgets.__version__ == '7.7.1'"
-    subprocess.run([sys.executable, "-c", check], env=environment, check=True)
+def test_widgets_pass_their_tests_with_colabs_packages():
+    """tests/test_widgets.py once more, with those versions in front."""
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_widgets.py"],
-        cwd=ROOT, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": colabs_packages()},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout[-3000:]

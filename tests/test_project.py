@@ -1,21 +1,25 @@
 """The project's files agree with each other: requirements, environment, commands, README."""
 
+import ast
 import json
+import os
 import re
-import subprocess
+import shutil
+import sys
 import tomllib
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 import yaml
+from book_files import ROOT, book_files
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from gptlib.exercises.chapter import read_notebook, source_of, tags_of
-
-ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
+PROVIDERS = packages_distributions()
+OWN = {"gptlib", "conftest", "google"} | {path.stem for path in ROOT.glob("t*/**/*.py")}  # google: on Colab
 
 
 def pins_of(text: str) -> dict[str, str]:
@@ -50,32 +54,43 @@ def targets(makefile: str) -> set[str]:
     return set(re.findall(r"^([a-z]+):", makefile, flags=re.M))
 
 
-def broken_links(markdown: str, folder: Path) -> list[str]:
-    """Relative links to files that do not exist."""
-    links = re.findall(r"\]\(([^)#\s]+)", markdown)
-    return [link for link in links if "://" not in link and not (folder / link).exists()]
+def commands(text: str) -> set[str]:
+    """The targets of `make NAME` where a text shows a command."""
+    return {a or b for a, b in re.findall(r"^make ([a-z]+)|`make ([a-z]+)", text, flags=re.M)}
 
 
-def tracked_files() -> list[Path]:
-    """The files of the repository; where there is no git, everything but what it would ignore."""
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
-    if listed.returncode == 0 and listed.stdout:
-        return [ROOT / line for line in listed.stdout.splitlines() if (ROOT / line).is_file()]
-    ignored = {
-        ".venv",
-        "__pycache__",
-        "runs",
-        ".pytest_cache",
-        ".ruff_cache",
-        ".hypothesis",
-        "tinyshakespeare",
-    }
-    return [path for path in ROOT.rglob("*") if path.is_file() and not ignored & set(path.parts)]
+def foreign_words(text: str) -> list[str]:
+    """Paths of somebody's machine, hosts of package registries, words about how the book was written."""
+    path = r"(?<![\w.~])/(?:root|home/\w+|Users/\w+|work|mnt)/\S*"
+    host = r"\w*\.?(?:pypi\.org|pythonhosted\.org|pytorch\.org/whl|anaconda\.org|registry\.npmjs\.org)"
+    word = r"helper session|issues show|/drafts/|\.library/"
+    return re.findall(f"{path}|{host}|{word}", text)
 
 
-def machine_paths(text: str) -> list[str]:
-    """Paths of somebody's machine."""
-    return re.findall(r"(?<![\w.~])/(?:root|home/\w+|Users/\w+|work|mnt)/\S*", text)
+def too_large(sizes: dict[Path, int]) -> list[str]:
+    """Files over 1.5 MB that are no checkpoint, and checkpoints that together pass 30 MB."""
+    checkpoints = {path: size for path, size in sizes.items() if "checkpoints" in path.parts}
+    large = [path.name for path, size in sizes.items() if size > 1_500_000 and path not in checkpoints]
+    return large + (["checkpoints"] if sum(checkpoints.values()) > 30_000_000 else [])
+
+
+def undeclared_imports(source: str, declared: set[str]) -> list[str]:
+    """Imported packages of which no distribution is declared."""
+    modules = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            modules += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            modules.append(node.module)
+    packages = sorted({module.partition(".")[0] for module in modules} - set(sys.stdlib_module_names) - OWN)
+    return [
+        name for name in packages if not declared & {canonicalize_name(d) for d in PROVIDERS.get(name, [])}
+    ]
+
+
+def names_of(requirements: list[str]) -> set[str]:
+    """The distributions' names."""
+    return {canonicalize_name(Requirement(line).name) for line in requirements}
 
 
 PINS = pins_of((ROOT / "constraints.txt").read_text())
@@ -100,50 +115,78 @@ def test_environment_follows_constraints():
     assert wrong_in_environment(re.sub(r"\n.*tqdm==.*", "", text), PINS)
 
 
-def test_readme_names_commands_and_files_that_exist():
-    readme, makefile = (ROOT / "README.md").read_text(), (ROOT / "Makefile").read_text()
-    named = {a or b for a, b in re.findall(r"^make ([a-z]+)|`make ([a-z]+)", readme, flags=re.M)}
-    assert {"lab", "train", "test"} <= named <= targets(makefile)
-    assert broken_links(readme, ROOT) == []
-    assert broken_links("[a](nosuch.md) [b](LICENSE)", ROOT) == ["nosuch.md"]
-
-
-def test_readme_lists_every_notebook():
+def test_commands_that_are_named_exist():
+    known = targets((ROOT / "Makefile").read_text())
     readme = (ROOT / "README.md").read_text()
-    notebooks = sorted(path.name for path in (ROOT / "notebooks").glob("*.ipynb"))
-    assert re.findall(r"\(notebooks/([\w.]+)\)", readme) == notebooks
+    assert {"lab", "train", "test"} <= commands(readme) <= known
+    for path in [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("gptlib/**/*.py"), ROOT / "tests" / "run.py"]:
+        assert commands(path.read_text(encoding="utf-8")) <= known, path
+    assert commands("run `make` + `make coffee`\nmake tea  # hot") == {"coffee", "tea"}
 
 
-def test_colab_address_is_the_same_everywhere():
-    """The setup cells and badges name the repository of pyproject.toml, or none where it names none."""
-    address = PROJECT.get("urls", {}).get("Repository", "")
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        cells = read_notebook(path)["cells"]
-        (setup,) = (source_of(cell) for cell in cells if "setup" in tags_of(cell))
-        assert f'\nREPOSITORY = "{address}"\n' in setup, path.name
-        badges = re.findall(r"colab.research.google.com/github/([\w.-]+/[\w.-]+)/", source_of(cells[0]))
-        assert badges == ([address.removeprefix("https://github.com/")] if address else []), path.name
+def steps_of(workflow: str) -> list[str]:
+    """The commands that a workflow runs."""
+    jobs = yaml.safe_load(workflow)["jobs"].values()
+    return [step["run"] for job in jobs for step in job["steps"] if "run" in step]
 
 
 def test_what_runs_is_the_same_everywhere():
-    assert "make test" in (ROOT / ".ci/run").read_text()
-    assert ".ci/run" in (ROOT / ".github/workflows/test.yml").read_text()
-    assert "MIT License" in (ROOT / "LICENSE").read_text() and PROJECT["license"] == {"text": "MIT"}
+    last = (ROOT / ".ci" / "run").read_text().splitlines()[-1]
+    assert last == "make test" and os.access(ROOT / ".ci" / "run", os.X_OK)
+    assert steps_of((ROOT / ".github" / "workflows" / "test.yml").read_text()) == [".ci/run"]
+    assert steps_of("jobs: {a: {steps: [{uses: x}, {run: pytest}]}}") == ["pytest"]
 
 
-def test_nothing_belongs_to_one_machine():
-    text = {".py", ".md", ".toml", ".txt", ".yml", ".ipynb", ".json", ""}
-    for path in tracked_files():
-        if path.suffix in text and path.parent != ROOT / "tests":  # the tests hold paths as examples
-            assert machine_paths(path.read_text(encoding="utf-8")) == [], path
-    assert machine_paths("see /root/x and /home/ann/y, not notebooks/home/z") == ["/root/x", "/home/ann/y,"]
+def test_licence():
+    licence = (ROOT / "LICENSE").read_text()
+    assert licence.startswith("MIT License\n") and "without restriction" in licence
+    assert PROJECT["license"] == {"text": "MIT"}
+
+
+def test_nothing_tells_of_one_machine_or_of_how_the_book_was_written():
+    suffixes = {".py", ".md", ".toml", ".txt", ".yml", ".ipynb", ".json", ".sh", ""}
+    for path in book_files():
+        if path.suffix in suffixes and not path.name.startswith("test_"):  # tests hold examples
+            assert foreign_words(path.read_text(encoding="utf-8")) == [], path
+    text = (
+        "see /root/x and /home/ann/y, not notebooks/home/z; https://files.pythonhosted.org; a helper session"
+    )
+    assert foreign_words(text) == ["/root/x", "/home/ann/y,", "files.pythonhosted.org", "helper session"]
 
 
 def test_files_stay_small():
-    large = [path.name for path in tracked_files() if path.stat().st_size > 1_500_000]
-    checkpoints = [path for path in tracked_files() if "checkpoints" in path.parts]
-    assert [name for name in large if name != "model.safetensors"] == []
-    assert sum(path.stat().st_size for path in checkpoints) < 30_000_000
+    assert too_large({path: path.stat().st_size for path in book_files()}) == []
+    sizes = {Path("data/checkpoints/a/model.safetensors"): 20_000_000, Path("data/b.bin"): 1_600_000}
+    assert too_large(sizes) == ["b.bin"]
+    assert too_large({path.parent / name: 20_000_000 for path in list(sizes)[:1] for name in "ab"}) == [
+        "checkpoints"
+    ]
+
+
+def test_what_is_imported_is_declared():
+    declared = names_of([*PROJECT["dependencies"], *EXTRAS["book"]])
+    for path in book_files():
+        if path.suffix == ".py":
+            names = declared if path.is_relative_to(ROOT / "gptlib") else declared | names_of(EXTRAS["dev"])
+            assert undeclared_imports(path.read_text(encoding="utf-8"), names) == [], path
+    assert undeclared_imports("import numpy.linalg, json, pandas\nfrom . import x", {"numpy"}) == ["pandas"]
+
+
+def test_the_files_of_an_archive_are_those_that_git_knows(tmp_path):
+    for name in (
+        "a.py",
+        ".venv/b.py",
+        "gptlib/c.py",
+        "gptlib/_modidx.py",
+        "runs/d",
+        "data/runs/e",
+        "x/__pycache__/f",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    found = {str(path.relative_to(tmp_path)) for path in book_files(tmp_path)}
+    assert found == {".gitignore", "a.py", "gptlib/c.py", "data/runs/e"}
 
 
 def losses_of(run: str) -> tuple[float, int]:
