@@ -1,144 +1,28 @@
-"""JupyterLab on a copy of the book, and headless Chromium that reports errors and outgoing requests."""
-
-import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
+"""Fixtures: a page in headless Chromium, and JupyterLab on a copy of the book."""
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-# Chromium stays on this machine: no updates, no background requests
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
-FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
-
-
-def chromium() -> str | None:
-    """The path of a Chromium or Chrome, if there is one."""
-    return next(filter(None, map(shutil.which, BROWSERS)), None)
+from lab import Notebook, chromium, headless_chromium, jupyterlab
 
 
 def pytest_collection_modifyitems(items):
     if chromium() is None:
+        skip = pytest.mark.skip(reason="no Chromium here; `make browser` installs it where it may")
         for item in items:
-            item.add_marker(
-                pytest.mark.skip(reason="no Chromium here; `make browser` installs it where it may")
-            )
-
-
-def copy_book(folder: Path) -> Path:
-    """What the notebooks need, so that running and saving them changes nothing in the repository."""
-    for part in ("notebooks", "gptlib", "data"):
-        shutil.copytree(
-            ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-        )
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    return folder
-
-
-def configure(folder: Path) -> dict[str, str]:
-    """An environment with a JupyterLab configuration of its own: no news, all cells drawn at once."""
-    settings = folder / "settings"
-    tracker = settings / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
-    tracker.parent.mkdir(parents=True)
-    tracker.write_text('{"windowingMode": "none"}')
-    (folder / "labconfig").mkdir()
-    off = '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
-    (folder / "labconfig" / "page_config.json").write_text(off)
-    own = {"JUPYTER_CONFIG_DIR": str(folder), "JUPYTERLAB_SETTINGS_DIR": str(settings)}
-    return {**os.environ, **own}
+            item.add_marker(skip)
 
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
-    """The address of a running JupyterLab, whose kernels import gptlib from the copy."""
-    book = copy_book(tmp_path_factory.mktemp("book"))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    environment = configure(tmp_path_factory.mktemp("jupyter")) | {"PYTHONPATH": str(book)}
-    options = ["--no-browser", "--allow-root", "--ip", "127.0.0.1", "--port", str(port)]
-    options += ["--IdentityProvider.token=", "--ServerApp.password=", f"--ServerApp.root_dir={book}"]
-    options += ["--LabApp.expose_app_in_browser=True"]
-    with open(book / "jupyter.log", "w") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *options], cwd=book, env=environment, stdout=log, stderr=log
-        )
-    try:
-        wait_for(address, server, book / "jupyter.log")
+    """The address of a running JupyterLab."""
+    with jupyterlab(tmp_path_factory.mktemp("lab")) as address:
         yield address
-    finally:
-        server.terminate()
-        server.wait(timeout=30)
-
-
-def wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
-    """Return when the server answers; RuntimeError with its log when it does not."""
-    for _ in range(120):
-        try:
-            urllib.request.urlopen(f"{address}/api", timeout=5)
-            return
-        except OSError:
-            if server.poll() is not None:
-                break
-            time.sleep(0.5)
-    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
-
-
-class Notebook:
-    """A notebook open in the browser."""
-
-    def __init__(self, page, address: str):
-        self.page, self.address, self.errors, self.outgoing = page, address, [], []
-        page.on("pageerror", lambda error: self.errors.append(str(error)))
-        page.on("request", self.note)
-
-    def note(self, request) -> None:
-        """Remember a request that leaves this machine."""
-        if not request.url.startswith((self.address, self.address.replace("http", "ws"), "data:", "blob:")):
-            self.outgoing.append(request.url)
-
-    def open(self, name: str) -> None:
-        """Open notebooks/NAME.ipynb and wait for its kernel."""
-        self.page.goto(f"{self.address}/lab/tree/notebooks/{name}.ipynb?reset")
-        self.page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=90_000)
-        # the notebook's own indicator says idle too early; the status bar's does not
-        self.page.wait_for_selector("#jp-main-statusbar >> text=/Python 3.*Idle/", timeout=90_000)
-
-    def run_all(self, seconds: int = 300) -> None:
-        """Run all cells from top to bottom; wait until the last one has its number, or one has failed."""
-        self.page.evaluate("window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
-        self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        finished = """() => {
-            const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
-            const failed = document.querySelector('[data-mime-type="application/vnd.jupyter.error"]');
-            return failed || (prompts.length && /\\[\\d+\\]/.test(prompts[prompts.length - 1].innerText));
-        }"""
-        self.page.wait_for_function(finished, timeout=1000 * seconds)
-
-    def failures(self) -> list[str]:
-        """The tracebacks in the outputs, and the warnings in coloured boxes."""
-        errors = self.page.locator('[data-mime-type="application/vnd.jupyter.error"]').all_inner_texts()
-        return (
-            errors + self.page.locator('[data-mime-type="application/vnd.jupyter.stderr"]').all_inner_texts()
-        )
 
 
 @pytest.fixture(scope="session")
 def browser():
     """Headless Chromium."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+    with headless_chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -31,29 +31,28 @@ def test_attention_runs_and_its_explorer_follows_the_reader(notebook):
     assert notebook.errors == [] and notebook.outgoing == []
 
 
-def test_an_error_in_a_cell_is_noticed(notebook, lab):
-    """The check above can fail: a notebook with a broken cell is reported."""
-    cell = {
-        "cell_type": "code",
-        "source": "1 / 0",
-        "metadata": {},
-        "outputs": [],
-        "execution_count": None,
-        "id": "broken",
-    }
+def test_what_goes_wrong_is_noticed(notebook, lab):
+    """The checks above can fail: an exception in a cell, a picture from elsewhere, an error on the page."""
+    source = "from IPython.display import HTML\ndisplay(HTML('<img src=http://book.invalid/x.png>'))\n1 / 0"
+    cell = {"cell_type": "code", "source": source, "metadata": {}, "outputs": [], "id": "broken"}
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    broken = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
-    content = json.dumps({"type": "notebook", "content": broken})
+    cells = [cell | {"execution_count": None}]
+    broken = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
     notebook.page.goto(f"{lab}/lab?reset")
     answer = notebook.page.request.put(
         f"{lab}/api/contents/notebooks/broken.ipynb",
-        data=content,
+        data=json.dumps({"type": "notebook", "content": broken}),
         headers={"Content-Type": "application/json", **xsrf(notebook)},
     )
     assert answer.ok
     notebook.open("broken")
     notebook.run_all()
     assert len(notebook.failures()) == 1 and "ZeroDivisionError" in notebook.failures()[0]
+    assert notebook.outgoing == ["http://book.invalid/x.png"]
+    assert notebook.errors == []
+    notebook.page.evaluate("setTimeout(() => { throw new Error('planted') })")
+    notebook.page.wait_for_timeout(500)
+    assert notebook.errors == ["planted"]
 
 
 def xsrf(notebook) -> dict[str, str]:
