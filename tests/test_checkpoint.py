@@ -334,3 +334,19 @@ def test_a_worse_later_step_does_not_drive_out_the_best(tmp_path):
         "step_000002",
         "step_000005",
     ]
+
+
+def test_what_killed_runs_left_is_cleared_away(tmp_path):
+    plug, folders = Checkpointer(tmp_path, MODEL, CONFIG, TOKENIZER), tmp_path / "checkpoints"
+    (folders / ".step_000004.123.tmp").mkdir(parents=True)
+    plug(STATES[3], None)
+    assert os.listdir(folders) == ["step_000003"]
+
+
+def test_a_damaged_checkpoint_of_the_same_step_is_replaced(tmp_path):
+    """After falling back to an earlier one, a run comes to this step again; then the earlier one is deleted."""
+    plug, folder = Checkpointer(tmp_path, MODEL, CONFIG, TOKENIZER), tmp_path / "checkpoints" / "step_000003"
+    plug(STATES[3], None)
+    flip(folder / "model.safetensors", 500)
+    plug(STATES[3], None)
+    assert load_checkpoint(folder).state.step == 3
