@@ -67,13 +67,13 @@ class RunConfig:
 PRESETS = {
     "char-cpu": RunConfig(
         GPTConfig(vocab_size=65, block_size=128, n_layer=4, n_head=4, n_embd=128),
-        TrainConfig(max_steps=1200, batch_size=16, learning_rate=3e-3, min_learning_rate=3e-4, warmup_steps=60,
-                    optimizer="muon", eval_interval=200, sample_interval=400),
+        TrainConfig(max_steps=900, batch_size=16, learning_rate=3e-3, min_learning_rate=3e-4, warmup_steps=60,
+                    optimizer="muon", eval_interval=300, sample_interval=300),
     ),
     "bpe-cpu": RunConfig(
         GPTConfig(vocab_size=1024, block_size=128, n_layer=4, n_head=4, n_embd=128),
-        TrainConfig(max_steps=1200, batch_size=16, learning_rate=3e-3, min_learning_rate=3e-4, warmup_steps=60,
-                    optimizer="muon", eval_interval=200, sample_interval=400),
+        TrainConfig(max_steps=900, batch_size=16, learning_rate=3e-3, min_learning_rate=3e-4, warmup_steps=60,
+                    optimizer="muon", eval_interval=300, sample_interval=300),
         tokenizer="bpe",
     ),
     "char-gpu": RunConfig(
