@@ -40,7 +40,7 @@ class SGD(Optimizer):
                 grads = velocity
             torch._foreach_add_(params, torch._foreach_mul(grads, -group["lr"]))
 
-# %% ../notebooks/09_optimizer.ipynb #f1349e4c
+# %% ../notebooks/09_optimizer.ipynb #3164afff
 class Adam(Optimizer):
     """Every weight gets its own step size: the mean gradient over its usual size.
 
@@ -103,7 +103,7 @@ class AdamW(Adam):
 
 
 def with_gradients(group: dict) -> tuple[list[Tensor], list[Tensor]]:
-    """The parameters of a group that have a gradient, and those gradients."""
+    """The parameters of a group that have a gradient, and those gradients, of the same shapes [...]."""
     params = [p for p in group["params"] if p.grad is not None]
     return params, [p.grad for p in params]
 
