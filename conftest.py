@@ -4,17 +4,17 @@ import os
 from pathlib import Path
 
 import pytest
+from environment import ENVIRONMENT
 
-from notebooks import ENVIRONMENT, WIDGET_VIEW
+# Before anything imports torch or gptlib. Tests that do without shape checks run with GPTLIB_CHECK_SHAPES="".
+shape_checks = os.environ.get("GPTLIB_CHECK_SHAPES", "1")
+os.environ.update(ENVIRONMENT, GPTLIB_CHECK_SHAPES=shape_checks, JUPYTER_PLATFORM_DIRS="1")
 
 ROOT = Path(__file__).parent
 PLAYS = "the embedded plays stand in for it"  # gptlib.data's warning ends so
 STAND_IN = f"TinyShakespeare is neither in data/ nor in $GPTLIB_DATA: {PLAYS}"
 NOT_COMPARED = ("output not compared", STAND_IN)
-
-# Before torch is imported. Tests that must do without the shape checks run with GPTLIB_CHECK_SHAPES="".
-shape_checks = os.environ.get("GPTLIB_CHECK_SHAPES", "1")
-os.environ.update(ENVIRONMENT, GPTLIB_CHECK_SHAPES=shape_checks, JUPYTER_PLATFORM_DIRS="1")
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 def corpus_is_there() -> bool:
@@ -40,8 +40,6 @@ def prepare_cell(item, tags: list[str], stand_in: bool) -> None:
     """Set what nbval does with a cell beyond its own tags."""
     compare = item.compare_outputs
     item.compare_outputs = lambda outputs, stored: compare(list(filter(is_compared, outputs)), stored)
-    if "widget" in tags:  # its view is not stored; the cell that drives the widget is compared
-        item.options["check"] = False
     if stand_in and "tinyshakespeare-only" in tags:
         item.add_marker(pytest.mark.skip(reason=STAND_IN))
     elif stand_in and "tinyshakespeare" in tags:
@@ -55,9 +53,8 @@ def is_compared(output) -> bool:
 
 
 def pytest_terminal_summary(terminalreporter):
-    reports = [
-        r for kind in ("passed", "failed") for r in terminalreporter.getreports(kind) if r.when == "call"
-    ]
+    ended = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    reports = [report for report in ended if report.when == "call"]
     properties = [(report.nodeid, *pair) for report in reports for pair in report.user_properties]
     print_kill_matrix(terminalreporter, [value for _, key, value in properties if key == "kill matrix"])
     skipped = [r.nodeid for r in terminalreporter.getreports("skipped") if STAND_IN in str(r.longrepr)]

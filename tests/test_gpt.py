@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import jaxtyping
 import pytest
 import torch
 from torch import nn
@@ -186,7 +187,8 @@ def test_too_long_a_context():
         (dict(dropout=-0.1), "dropout=-0.1 must be"),
     ],
 )
-def test_impossible_configurations_name_the_field(change, message):
+def test_impossible_configurations_name_the_field(change, message, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # else the types are noticed before
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(SMALL, **change)
 

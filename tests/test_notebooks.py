@@ -12,6 +12,7 @@ from pathlib import Path
 import house_rules
 import nbformat
 import pytest
+import torch
 from house_rules import CHAPTER_OF, RULES, badges_fit, broken_links, links_resolve, reserved_names
 
 import notebooks as tools
@@ -556,3 +557,10 @@ def test_execution_runs_cells_in_the_books_environment(copied_book):
     first, second, third = read_notebook(path)["cells"]  # written all the same, to be looked at
     assert "".join(first["outputs"][0]["text"]) == "['1', '1', '1'] notebooks\n"
     assert second["outputs"][0]["ename"] == "ZeroDivisionError" and third["execution_count"] is None
+
+
+def test_shapes_are_checked_in_tests_and_kernels():
+    from gptlib.attention import attention_weights
+
+    with pytest.raises(Exception, match="checking the parameters of gptlib.attention.attention_weights"):
+        attention_weights(torch.zeros(2, 3), torch.zeros(2, 4))  # head_size 3 and 4

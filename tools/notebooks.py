@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import nbformat
+from environment import ENVIRONMENT
 
 from gptlib.exercises.chapter import exported_source, exports_of, read_notebook, write_module
 
@@ -18,13 +19,6 @@ KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 CELL_METADATA = {"tags", "jupyter", "cellView"}  # what collapses a cell in JupyterLab and in Colab
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 KEEP = ("--keep-output", "--keep-id", "--keep-count", "--extra-keys", "metadata.language_info")
-# one thread makes numbers repeat; no bars in the outputs; shapes are checked; the full run is cut short
-ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "TQDM_DISABLE": "1",
-    "GPTLIB_CHECK_SHAPES": "1",
-    "GPTLIB_FULL_RUN_STEPS": "100",
-}
 
 
 def notebooks(names: list[str] | None = None) -> list[Path]:

@@ -28,7 +28,8 @@ class Predictions:
         self.truths[name] = truth
         guess = self.guesses.get(name)
         shown = "no guess" if guess is None else f"you guessed {show(guess)}"
-        print(f"{name}: {shown}; measured:")  # a folded output shows its first line, so the truth is in the second
+        # a folded output shows its first line, so the truth is in the second
+        print(f"{name}: {shown}; measured:")
         print(f"{show(truth)} {unit}".rstrip())
 
     def board(self) -> None:
