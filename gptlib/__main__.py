@@ -1,9 +1,12 @@
 """The command line, which puts the chapters' parts together: `python -m gptlib train | sample | evaluate`."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import logging
 import math
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +17,12 @@ import tyro
 from tqdm.auto import tqdm
 
 from gptlib.checkpoint import Checkpointer, CheckpointError, latest_checkpoint, load_checkpoint
-from gptlib.data import load_corpus, split
+from gptlib.data import Batches, load_corpus, split
 from gptlib.generation import generate, stream
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.loss import evaluate, ladder
 from gptlib.tokenizer import BPETokenizer, CharTokenizer
-from gptlib.training import PRESETS, MetricsLog, TrainConfig, TrainingError, train
+from gptlib.training import PRESETS, MetricsLog, TrainConfig, TrainingError, choose_precision, train
 
 
 @dataclass(frozen=True)
@@ -58,29 +61,37 @@ def run_train(args: Train) -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     corpus = load_corpus()
     train_text, val_text = split(corpus.text)
+    tokenizer = make_tokenizer(args, corpus.text, train_text)
+    model_config = dataclasses.replace(args.model, vocab_size=tokenizer.vocab_size)
     start, folder = None, args.out or next_free(Path("runs"), args.preset)
     if args.resume:
         if args.out is None:
             raise ValueError("--resume needs --out RUN_FOLDER: the run to go on with")
-        newest = latest_checkpoint(folder)
-        checkpoint = load_checkpoint(newest)
-        must_agree(checkpoint, args, newest)
-        tokenizer, start = checkpoint.tokenizer, checkpoint.state
-    else:
-        if (folder / "config.json").exists():
-            raise ValueError(f"{folder} holds a run already: choose another --out, or go on with --resume")
-        tokenizer = make_tokenizer(args, corpus.text, train_text)
-    model_config = dataclasses.replace(args.model, vocab_size=tokenizer.vocab_size)
+        start = state_to_resume(latest_checkpoint(folder), model_config, args.train, tokenizer)
+    elif (folder / "config.json").exists():
+        raise ValueError(f"{folder} holds a run already: choose another --out, or go on with --resume")
     train_tokens, val_tokens = (torch.tensor(tokenizer.encode(text)) for text in (train_text, val_text))
+    # what cannot work is an error before anything is written
+    Batches(train_tokens, args.train.batch_size, model_config.block_size)
+    Batches(val_tokens, 1, 1)
+    choose_precision(args.train.precision, device)
     model = GPT(model_config, torch.Generator().manual_seed(args.train.seed)).to(device)
 
     folder.mkdir(parents=True, exist_ok=True)
-    settings = dict(preset=args.preset, corpus=corpus.name, device=device_name(device), torch=torch.__version__)
-    settings |= dict(model=dataclasses.asdict(model_config), train=dataclasses.asdict(args.train))
-    settings |= dict(train_tokens=len(train_tokens), val_tokens=len(val_tokens), val_characters=len(val_text))
+    settings = {
+        "preset": args.preset,
+        "corpus": corpus.name,
+        "device": device_name(device),
+        "torch": torch.__version__,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "train_tokens": len(train_tokens),
+        "val_tokens": len(val_tokens),
+        "val_characters": len(val_text),
+        "model": dataclasses.asdict(model_config),
+        "train": dataclasses.asdict(args.train),
+    }
     (folder / "config.json").write_text(json.dumps(settings, indent=1))
-    parameters = sum(p.numel() for p in model.parameters())
-    print(f"{args.preset}: {parameters:,} parameters on {device_name(device)}, {corpus.name}, into {folder}")
+    print(f"{args.preset}: {settings['parameters']:,} parameters on {settings['device']}, into {folder}")
 
     result = train(
         model,
@@ -98,7 +109,8 @@ def run_train(args: Train) -> None:
     )
     print_ladder(result.val_loss * len(val_tokens) / len(val_text), train_text, val_text)
     print("\n" + sample_text(model, tokenizer, "\n", 400, seed=args.train.seed).strip())
-    print(f"\nMore of it:  python -m gptlib sample --checkpoint {Checkpointer.newest(folder)} --prompt 'ROMEO:'")
+    newest = Checkpointer.newest(folder)
+    print(f"\nMore of it:  python -m gptlib sample --checkpoint {newest} --prompt 'ROMEO:'")
 
 
 def run_sample(args: Sample) -> None:
@@ -106,12 +118,15 @@ def run_sample(args: Sample) -> None:
     checkpoint = load_checkpoint(args.checkpoint)
     model, tokenizer = checkpoint.build_model(), checkpoint.tokenizer
     idx = torch.tensor([tokenizer.encode(args.prompt)], dtype=torch.long)
+    T, block_size = idx.shape[1], model.config.block_size
+    if T > block_size:
+        raise ValueError(
+            f"the prompt's T={T} exceeds block_size={block_size}: shorten it by {T - block_size}"
+        )
     generator = torch.Generator().manual_seed(args.seed)
-    tokens = stream(
-        model, idx, args.max_new_tokens, temperature=args.temperature, top_k=args.top_k, top_p=args.top_p, generator=generator
-    )
+    how = dict(temperature=args.temperature, top_k=args.top_k, top_p=args.top_p, generator=generator)
     ids, shown = idx[0].tolist(), ""
-    for new in tokens:
+    for new in stream(model, idx, args.max_new_tokens, **how):
         ids.append(new.item())
         text = tokenizer.decode(ids)
         if not text.endswith("\ufffd"):  # a character of several tokens is not complete yet
@@ -146,21 +161,33 @@ def make_tokenizer(args: Train, text: str, train_text: str):
     """The preset's tokenizer: all characters of the text, or byte pairs learned from its training part."""
     if PRESETS[args.preset].tokenizer == "bpe":
         return BPETokenizer.train(train_text, args.model.vocab_size)
-    return CharTokenizer.from_text(text)
+    tokenizer = CharTokenizer.from_text(text)
+    if args.model.vocab_size not in (PRESETS[args.preset].model.vocab_size, tokenizer.vocab_size):
+        wrong, right = args.model.vocab_size, tokenizer.vocab_size
+        raise ValueError(f"vocab_size={wrong}, but the text has {right} characters: leave the setting out")
+    return tokenizer
 
 
-def must_agree(checkpoint, args: Train, folder: Path) -> None:
-    """ValueError that lists every setting in which the checkpoint and the command line differ."""
-    wanted_model = dataclasses.replace(args.model, vocab_size=checkpoint.tokenizer.vocab_size)
-    pairs = [("model", checkpoint.model_config, wanted_model), ("train", checkpoint.train_config, args.train)]
+def state_to_resume(folder: Path, model: GPTConfig, train: TrainConfig, tokenizer):
+    """The checkpoint's TrainState; ValueError lists where the command line's settings differ."""
+    saved = load_checkpoint(folder)
     differing = [
-        f"{part}.{name}: {getattr(saved, name)} there, {getattr(wanted, name)} here"
-        for part, saved, wanted in pairs
-        for name in dataclasses.asdict(saved)
-        if getattr(saved, name) != getattr(wanted, name)
+        f"{part}.{name}: {value} there, {getattr(wanted, name)} here"
+        for part, there, wanted in [
+            ("model", saved.model_config, model),
+            ("train", saved.train_config, train),
+        ]
+        for name, value in vars(there).items()
+        if value != getattr(wanted, name)
     ]
+    if saved.tokenizer.fingerprint != tokenizer.fingerprint:
+        there, here = (f"{t.kind} {t.fingerprint}" for t in (saved.tokenizer, tokenizer))
+        differing.insert(0, f"tokenizer: {there} there, {here} here")
     if differing:
-        raise ValueError(f"{folder} was made with other settings ({'; '.join(differing)}): pass the same ones")
+        raise ValueError(f"{folder} has other settings ({'; '.join(differing)}): pass the same ones")
+    if saved.state.step == train.max_steps:
+        raise ValueError(f"{folder} is the end of its run: no step is left; start another with --out")
+    return saved.state
 
 
 def sample_text(model: GPT, tokenizer, prompt: str, length: int, seed: int) -> str:
@@ -205,8 +232,7 @@ def parse(argv: list[str]) -> Train | Sample | Evaluate:
 
     preset = "char-cpu"
     if argv[:1] == ["train"]:
-        choice, _ = tyro.cli(Choice, args=argv[1:], return_unknown_args=True, add_help=False, prog="python -m gptlib train")
-        preset = choice.preset
+        preset = tyro.cli(Choice, args=argv[1:], return_unknown_args=True, add_help=False)[0].preset
     defaults = Train(PRESETS[preset].model, PRESETS[preset].train, preset)
     commands = (
         Annotated[Train, tyro.conf.subcommand("train", default=defaults)]
@@ -219,7 +245,14 @@ def parse(argv: list[str]) -> Train | Sample | Evaluate:
 def main(argv: list[str] | None = None) -> int:
     """Run a command; every expected error is one line and exit code 2."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    args = parse(sys.argv[1:] if argv is None else argv)
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            args = parse(sys.argv[1:] if argv is None else argv)
+    except SystemExit as stop:  # after --help, or after a complaint in a frame of several lines
+        if stop.code:
+            print(f"error: {in_one_line(complaint.getvalue())}", file=sys.stderr)
+        return stop.code
     run = {Train: run_train, Sample: run_sample, Evaluate: run_evaluate}[type(args)]
     try:
         run(args)
@@ -227,6 +260,14 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
+
+
+def in_one_line(framed: str) -> str:
+    """Tyro's complaint without colours, title and frame; a rule inside it becomes a semicolon."""
+    plain = re.sub(r"\x1b\[[0-9;]*m|Error parsing __tyro-dummy-inner__\.", "", framed)
+    lines = (line.strip(" │") for line in plain.splitlines()[1:])
+    words = " ".join(line if line.strip("─-╰╯") else ";" for line in lines)
+    return " ".join(words.split()).strip(" ;").replace(" ;", ";")
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def test_greedy_equals_the_plain_loop(B, T, count, use_cache):
 
 @pytest.mark.parametrize("use_cache", [True, False])
 def test_cached_logits_equal_uncached_step_by_step(use_cache):
-    """The logits that each step draws from, against the model without a cache: up to block_size and beyond."""
+    """The logits that each step draws from, against the model without a cache, also beyond block_size."""
     gpt, idx, count = model(), prompt(3, 4), 20
     seen = []
     forward = gpt.forward
