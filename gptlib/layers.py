@@ -40,11 +40,12 @@ class Embedding(nn.Module):
     def forward(self, idx: Int[Tensor, "..."]) -> Float[Tensor, "... dim"]:
         return self.weight[idx]
 
-# %% ../notebooks/04_layers.ipynb #335fe88a
+# %% ../notebooks/04_layers.ipynb #a1483a41
 class LayerNorm(nn.Module):
     """Each vector gets mean 0 and variance 1, then a learned scale and shift. x [..., dim] -> [..., dim].
 
     Ba, Kiros, Hinton, "Layer Normalization" (2016). The variance is the mean of squares (divided by dim).
+    Computes in float32 at least, and returns what x came in.
     """
 
     def __init__(self, dim: int, bias: bool = True):
@@ -54,22 +55,23 @@ class LayerNorm(nn.Module):
         self.eps = 1e-5
 
     def forward(self, x: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:
-        centred = x - x.mean(dim=-1, keepdim=True)
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # in float16 squares would overflow
+        centred = wide - wide.mean(dim=-1, keepdim=True)
         variance = (centred * centred).mean(dim=-1, keepdim=True)
         y = centred * torch.rsqrt(variance + self.eps) * self.weight
-        return y if self.bias is None else y + self.bias
+        return (y if self.bias is None else y + self.bias).to(x.dtype)
 
-# %% ../notebooks/04_layers.ipynb #b49cba1d
+# %% ../notebooks/04_layers.ipynb #927510e8
 def gelu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """GPT-2's activation: x times (nearly) the probability that a standard normal number is below x.
 
     The tanh form of Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016), which GPT-2 was trained with,
-    written with a sigmoid: ½(1 + tanh u) = σ(2u).
+    written with a sigmoid: ½(1 + tanh u) = σ(2u). In float16 its gradient needs |x| ≤ 255.
     """
     a = 2 * math.sqrt(2 / math.pi)
     return x * torch.sigmoid(x * (a + a * 0.044715 * x.square()))
 
-# %% ../notebooks/04_layers.ipynb #ec063542
+# %% ../notebooks/04_layers.ipynb #afef9933
 class Dropout(nn.Module):
     """While training, sets each number to 0 with probability p and divides the others by 1 - p.
 
@@ -86,5 +88,5 @@ class Dropout(nn.Module):
     def forward(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
         if not self.training or self.p == 0:
             return x
-        keep = torch.rand_like(x) >= self.p
+        keep = torch.rand_like(x, dtype=torch.float32) >= self.p  # in 16 bits p would be rounded
         return x * keep / (1 - self.p)
