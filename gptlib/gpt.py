@@ -75,7 +75,7 @@ class GPT(nn.Module):
         return self.lm_head(self.ln_f(x))  # [B, T, vocab]
 
     @classmethod
-    def from_gpt2_state_dict(cls, state_dict: dict[str, Tensor], n_head: int) -> "GPT":
+    def from_gpt2_state_dict(cls, state_dict: dict[str, Tensor], n_head: int):
         """A GPT with the weights of a GPT-2 state dict, with or without the prefix `transformer.`.
 
         GPT-2 stores its four projection matrices as [n_in, n_out]; ours are [n_out, n_in], so they are transposed.

@@ -80,7 +80,7 @@ class NGram:
             raise ValueError(f"order={order} must be at least 0")
         self.order = order
 
-    def fit(self, tokens, vocab_size: int) -> "NGram":
+    def fit(self, tokens, vocab_size: int):
         """Count all sequences of up to `order` tokens. ValueError when there are too few, or codes beyond 64 bits."""
         if self.order * math.log2(vocab_size) >= 63:
             raise ValueError(

@@ -29,7 +29,7 @@ class CharTokenizer:
         self._id = {character: i for i, character in enumerate(self.characters)}
 
     @classmethod
-    def from_text(cls, text: str) -> "CharTokenizer":
+    def from_text(cls, text: str):
         """A tokenizer that knows exactly the characters of `text`."""
         if not text:
             raise ValueError("the text is empty: a tokenizer needs at least one character to know")
@@ -212,7 +212,7 @@ class BPETokenizer:
         return self.decode_bytes(ids).decode("utf-8", errors="replace")
 
     @classmethod
-    def train(cls, text: str, vocab_size: int) -> "BPETokenizer":
+    def train(cls, text: str, vocab_size: int):
         """Learn vocab_size - 256 merges: join the most frequent pair (of equals the lowest), again and again."""
         if vocab_size < 256:
             raise ValueError(f"vocab_size={vocab_size} is below 256: every byte needs a token")
@@ -241,7 +241,7 @@ class BPETokenizer:
         return cls(merges)
 
     @classmethod
-    def gpt2(cls) -> "BPETokenizer":
+    def gpt2(cls):
         """GPT-2's own vocabulary, 50,257 tokens, from the merges in data/gpt2/vocab.bpe."""
         path = HERE.parent / "data" / "gpt2" / "vocab.bpe"
         visible = [*range(33, 127), *range(161, 173), *range(174, 256)]

@@ -261,6 +261,20 @@ def exports_are_definitions(notebook, name):
     return complaints
 
 
+def signatures_name_no_class_as_text(notebook, name):
+    """After the last cell's reload the shape checks would still ask for the class of before."""
+    functions = [
+        node
+        for cell in exported_cells(notebook)
+        for node in ast.walk(tree(cell))
+        if isinstance(node, ast.FunctionDef)
+    ]
+    arguments = [(f, a.annotation) for f in functions for a in [*f.args.args, *f.args.kwonlyargs]]
+    hints = arguments + [(f, f.returns) for f in functions]
+    named = [f.name for f, hint in hints if isinstance(hint, ast.Constant) and isinstance(hint.value, str)]
+    return [f"{function} names a class as text in its signature" for function in named]
+
+
 def exports_are_documented(notebook, name):
     """Every public name has a docstring; what works on tensors tells their shapes."""
     complaints = []
@@ -402,6 +416,7 @@ RULES = [
     widgets_are_driven,
     imports_go_backwards,
     exports_are_definitions,
+    signatures_name_no_class_as_text,
     exports_are_documented,
     no_trailing_semicolon,
     unstable_cells_assert,

@@ -232,6 +232,10 @@ VIOLATIONS = {
         replaced(EXPORT, "#| export", "#|export"),
         replaced(EXPORT, "#| export", "# A comment\n#| export"),
     ],
+    "signatures_name_no_class_as_text": [
+        replaced(EXPORT, "def forward(self, x)", 'def forward(self, x) -> "Half"'),
+        replaced(EXPORT, "def forward(self, x)", 'def forward(self, x: "Half")'),
+    ],
     "exports_are_documented": [
         replaced(EXPORT, '"""The sum."""', "'The sum.'.upper()"),
         replaced(EXPORT, '"""x [B, T] / 2."""', "pass"),
