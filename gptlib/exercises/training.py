@@ -1,4 +1,4 @@
-"""The checkers of chapter 10. Each calls the reader's function on cases of several sizes and names the mistake."""
+"""The checkers of chapter 10. Each tries the reader's function on several cases and names the mistake."""
 
 import torch
 
@@ -49,7 +49,7 @@ def accumulated_gradient(attempt):
 
 @exercise(difficulty=2, minutes=10)
 def next_scale(attempt):
-    """attempt(scale, good_steps, overflow, interval) -> (scale, good_steps), as PyTorch's GradScaler has it."""
+    """attempt(scale, good_steps, overflow, interval) -> (scale, good_steps), as GradScaler has it."""
     patterns = ("gggg", "ggoggg", "oo", "gggoggggggg", "ggogogggogggggggggg")
     for interval in (3, 1, 4):
         for pattern in patterns:
