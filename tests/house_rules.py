@@ -17,8 +17,7 @@ MODULES = (
 CHAPTER_OF = {module: number for number, module in enumerate(MODULES, start=1)}
 EXEMPT = ("00", "17")  # the chapters that use the whole book
 TAGS = set(
-    "setup proof stub solution answer widget export-and-prove "
-    "nbval-ignore-output tinyshakespeare tinyshakespeare-only".split()
+    "setup proof stub solution answer widget export-and-prove nbval-ignore-output tinyshakespeare".split()
 )
 COLLAPSED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 
