@@ -178,7 +178,7 @@ def eager_step(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -
     scaler.update()
     return total, norm
 
-# %% ../notebooks/10_training.ipynb #ed9330f6
+# %% ../notebooks/10_training.ipynb #403ff64d
 def train(
     model: GPT,
     train_tokens,
@@ -189,7 +189,7 @@ def train(
     sample_fn=None,  # (model) -> str, called every sample_interval steps
     checkpointer=None,  # (state, val_loss) when that improved, (state, None) at intervals and at the end
     logger=None,  # (record): called with one dict per event; see MetricsLog
-    start: TrainState | None = None,  # to go on from
+    start=None,  # the TrainState to go on from
 ) -> TrainResult:
     """Train `model` in place, on the device its parameters are on. Tokens: lists, arrays or tensors.
 

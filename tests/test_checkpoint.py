@@ -344,7 +344,7 @@ def test_what_killed_runs_left_is_cleared_away(tmp_path):
 
 
 def test_a_damaged_checkpoint_of_the_same_step_is_replaced(tmp_path):
-    """After falling back to an earlier one, a run comes to this step again; then the earlier one is deleted."""
+    """After falling back to an earlier one, a run comes to this step again and deletes the earlier one."""
     plug, folder = Checkpointer(tmp_path, MODEL, CONFIG, TOKENIZER), tmp_path / "checkpoints" / "step_000003"
     plug(STATES[3], None)
     flip(folder / "model.safetensors", 500)

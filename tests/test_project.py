@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
@@ -135,6 +136,25 @@ def test_what_runs_is_the_same_everywhere():
     assert last == "make test" and os.access(ROOT / ".ci" / "run", os.X_OK)
     assert steps_of((ROOT / ".github" / "workflows" / "test.yml").read_text()) == [".ci/run"]
     assert steps_of("jobs: {a: {steps: [{uses: x}, {run: pytest}]}}") == ["pytest"]
+
+
+CONTENTS = re.compile(r"\| \[(\d\d) [\w ]+\]\(notebooks/(\w+)\.ipynb\) \| .+ \| (\d+) \| ([\w ]+) \|")
+
+
+def test_contents_in_the_readme_are_the_notebooks():
+    rows = CONTENTS.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert [name for _, name, _, _ in rows] == [path.stem for path in sorted(ROOT.glob("notebooks/*.ipynb"))]
+    for number, name, minutes, path in rows:
+        first = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"][0]
+        text = "".join(first["source"])
+        assert text.count(f"{number} · ") and f"Time: about {minutes} minutes" in text and path in text, name
+
+
+def test_code_is_linted():
+    ruff = [sys.executable, "-m", "ruff", "check", "--quiet", "--no-cache", "--output-format", "concise"]
+    assert subprocess.run([*ruff, "."], cwd=ROOT, capture_output=True, text=True).stdout == ""
+    bad = subprocess.run([*ruff, "-"], input="import os\n", cwd=ROOT, capture_output=True, text=True)
+    assert "F401" in bad.stdout
 
 
 def test_licence():
