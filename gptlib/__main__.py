@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import math
+import os
 import re
 import sys
 from dataclasses import dataclass
@@ -256,6 +257,8 @@ def main(argv: list[str] | None = None) -> int:
     run = {Train: run_train, Sample: run_sample, Evaluate: run_evaluate}[type(args)]
     try:
         run(args)
+    except BrokenPipeError:  # whoever reads the output, `head` say, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (CheckpointError, TrainingError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -219,6 +219,17 @@ def test_the_shipped_model_writes_on_a_cpu():
     assert wrong.stderr == "error: top_p=7.0 must lie in (0, 1]\n"
 
 
+def test_a_reader_that_has_seen_enough():
+    """`python -m gptlib sample … | head -1`: no complaint when the pipe is closed."""
+    command = [sys.executable, "-m", "gptlib", "sample", "--checkpoint", "data/checkpoints/char-cpu"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        complaint = process.stderr.read()
+    assert (process.returncode, complaint) == (0, "")
+
+
 def test_help(capsys):
     assert run("--help") == 0
     out = capsys.readouterr().out
