@@ -178,7 +178,7 @@ def eager_step(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -
     scaler.update()
     return total, norm
 
-# %% ../notebooks/10_training.ipynb #403ff64d
+# %% ../notebooks/10_training.ipynb #75feb3f0
 def train(
     model: GPT,
     train_tokens,
@@ -235,7 +235,8 @@ def train(
             speed = round((done - logged[0]) * y.numel() / (now - logged[1]))
             record(done, train_loss=value, learning_rate=rate, grad_norm=norm.item(), tokens_per_second=speed)
             logged = done, now
-            progress.set_postfix(loss=f"{value:.3f}", val=f"{val_loss:.3f}")
+            measured = {"val": f"{val_loss:.3f}"} if math.isfinite(val_loss) else {}
+            progress.set_postfix(loss=f"{value:.3f}", **measured)
         if due(config.eval_interval):
             model.eval()  # no dropout
             val_loss = evaluate(trainer.predict, val_tokens, model.config.block_size)
