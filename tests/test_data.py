@@ -12,6 +12,7 @@ import sys
 import threading
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gptlib import data
-from gptlib.data import Batches, ShardError, TokenShards, load_corpus, split, write_shards
+from gptlib.data import Batches, ShardError, TokenShards, load_corpus, read_documents, split, write_shards
 from gptlib.tokenizer import BPETokenizer, ByteTokenizer, CharTokenizer
 
 # --- the corpus
@@ -390,7 +391,7 @@ def flip(path, at):
     [
         (lambda f: flip(f / "shard_00001.bin", 3), "shard_00001.bin is damaged.*SHA-256"),
         (lambda f: os.truncate(f / "shard_00001.bin", 5), "shard_00001.bin has 5 of 8 bytes"),
-        (lambda f: (f / "shard_00000.bin").unlink(), "shard_00000.bin has 0 of 8 bytes"),
+        (lambda f: (f / "shard_00000.bin").unlink(), "shard_00000.bin is missing"),
         (lambda f: (f / "manifest.json").unlink(), "manifest.json is missing"),
         (lambda f: (f / "manifest.json").write_text("{"), "manifest.json is damaged"),
         (lambda f: (f / "manifest.json").write_text('{"dtype": "uint16"}'), "manifest.json is damaged"),
@@ -444,18 +445,185 @@ def test_a_failing_source_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this platform has no SIGKILL")
-def test_a_killed_writer_leaves_no_set(tmp_path):
-    code = f"""
-import os, signal
-from gptlib.data import write_shards
-from gptlib.tokenizer import ByteTokenizer
-def documents():
-    yield "abc" * 100
-    os.kill(os.getpid(), signal.SIGKILL)
-write_shards(documents(), {str(tmp_path / "set")!r}, ByteTokenizer(), 10)
+# Forks a writer for each moment: it is killed just before its n-th operation on files.
+KILLED_AT_EVERY_MOMENT = """
+import os, shutil, signal, sys
+from pathlib import Path
+from gptlib.data import ShardError, TokenShards, write_shards
+from gptlib.tokenizer import CharTokenizer
+
+folder, letters = Path(sys.argv[1]), CharTokenizer("abc")
+OPERATIONS = {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir", "os.listdir", "os.scandir"}
+
+def write_until(moment):
+    seen = 0
+    def count(event, arguments):
+        nonlocal seen
+        if event in OPERATIONS:
+            seen += 1
+            if seen > moment:
+                os.kill(os.getpid(), signal.SIGKILL)
+    sys.addaudithook(count)
+    try:
+        write_shards(["abc", "cab", "bca"], folder / "set", letters, 4)
+    except ShardError as error:
+        os._exit(2 if "nothing was overwritten" in str(error) else 1)
+    os._exit(0)
+
+for moment in range(200):
+    child = os.fork()
+    if child == 0:
+        write_until(moment)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    if (folder / "set").exists():
+        found = "".join(letters.decode(TokenShards(folder / "set", letters)[:]))
+    else:
+        found = "none"
+    print(status, found)
+    if status >= 0:
+        break
+    if sys.argv[2] == "anew":
+        for left in folder.iterdir():
+            assert left.name == "set" or left.name.startswith(".set.") and left.suffix == ".tmp", left
+            shutil.rmtree(left)
 """
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True).returncode == -signal.SIGKILL
-    assert not (tmp_path / "set").exists()
-    write_shards(["abc"], tmp_path / "set", CHARACTERS)  # what it left behind is in nobody's way
-    assert len(TokenShards(tmp_path / "set")) == 3
+
+
+def killed_at_every_moment(folder, before):
+    """(exit status, text of the set or "none") for each moment; the last writer was not killed."""
+    command = [sys.executable, "-c", KILLED_AT_EVERY_MOMENT, str(folder), before]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [(int(line.split()[0]), line.split()[1]) for line in done.stdout.splitlines()]
+
+
+needs_sigkill = pytest.mark.skipif(
+    not hasattr(os, "fork"), reason="this platform has neither fork nor SIGKILL"
+)
+
+
+@needs_sigkill
+def test_a_killed_writer_leaves_the_complete_set_or_none(tmp_path):
+    *killed, (status, last) = killed_at_every_moment(tmp_path, "anew")
+    assert (status, last) == (0, "abccabbca")
+    assert len(killed) > 10 and {status for status, _ in killed} == {-signal.SIGKILL}
+    assert {found for _, found in killed} <= {"none", "abccabbca"} and killed[0][1] == "none"
+
+
+@needs_sigkill
+def test_a_killed_writer_leaves_the_old_set(tmp_path):
+    write_shards(["cccc"], tmp_path / "set", CharTokenizer("abc"))
+    *killed, (status, last) = killed_at_every_moment(tmp_path, "old")
+    assert (status, last) == (2, "cccc")
+    assert killed and all(found == (-signal.SIGKILL, "cccc") for found in killed)
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_what_a_killed_writer_left_is_in_nobodys_way(tmp_path):
+    """Not even when the next writer has its process number: the tokens are not appended to the old ones."""
+    left = tmp_path / f".set.{os.getpid()}.tmp"
+    left.mkdir()
+    (left / "shard_00000.bin").write_bytes(b"half a shard")
+    (left / "shard_00009.bin").write_bytes(b"another")
+    write_shards(["abc"], tmp_path / "set", CHARACTERS)
+    assert TokenShards(tmp_path / "set")[:].tolist() == CHARACTERS.encode("abc")
+    assert files(tmp_path) == ["set/manifest.json", "set/shard_00000.bin"]
+
+
+def test_any_flipped_bit_is_noticed_or_changes_nothing(tmp_path):
+    """In the shards it is always noticed; in the manifest it may fall where nothing depends on it."""
+    folder = tmp_path / "set"
+    write_shards(["abcdefgh\n", "bad"], folder, CHARACTERS, shard_tokens=5)
+    right, silent = TokenShards(folder, CHARACTERS)[:].tolist(), set()
+    for path in sorted(folder.iterdir()):
+        sound = path.read_bytes()
+        for bit in range(8 * len(sound)):
+            damaged = bytearray(sound)
+            damaged[bit // 8] ^= 1 << bit % 8
+            path.write_bytes(damaged)
+            try:
+                assert TokenShards(folder, CHARACTERS)[:].tolist() == right
+                silent.add(path.name)
+            except ShardError as error:
+                assert "\n" not in str(error) and str(folder) in str(error)
+        path.write_bytes(sound)
+    assert silent <= {"manifest.json"}
+
+
+@pytest.mark.parametrize("shard_tokens", [0, -3])
+def test_shards_without_room_are_refused(tmp_path, shard_tokens):
+    with pytest.raises(ValueError, match=f"shard_tokens={shard_tokens} must be at least 1"):
+        write_shards(["abc"], tmp_path / "set", CHARACTERS, shard_tokens)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_separator_in_the_text_is_no_separator(tmp_path):
+    tokenizer = BPETokenizer.gpt2()
+    write_shards(["a<|endoftext|>b", "c"], tmp_path / "set", tokenizer)
+    ids = TokenShards(tmp_path / "set")[:].tolist()
+    assert ids.count(50256) == 1 and tokenizer.decode(ids) == "a<|endoftext|>b<|endoftext|>c"
+
+
+# --- documents
+
+
+def test_documents_of_text_files_and_json_lines(tmp_path):
+    (tmp_path / "a.txt").write_text("first\nfile é", encoding="utf-8")
+    (tmp_path / "b.jsonl").write_text(
+        '{"text": "one\\ntwo"}\n{"id": 7, "text": ""}\n{"text": "x\u2028y"}', "utf-8"
+    )
+    (tmp_path / "c.txt").write_text("")
+    found = read_documents(tmp_path / "a.txt", str(tmp_path / "b.jsonl"), tmp_path / "c.txt")
+    assert list(found) == ["first\nfile é", "one\ntwo", "", "x\u2028y", ""]
+    (tmp_path / "d.jsonl").write_text('{"body": "z"}\n')
+    assert list(read_documents(tmp_path / "d.jsonl", field="body")) == ["z"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.jsonl", b'{"text": "a"}\n{"text": \n', "a.jsonl, line 2 is no JSON with a string 'text'"),
+        ("a.jsonl", b'{"text": "a"}\n{"txt": "b"}\n', "a.jsonl, line 2 .*KeyError"),
+        ("a.jsonl", b'{"text": 5}\n', "a.jsonl, line 1 .*'text' is no string"),
+        ("a.jsonl", b"[1]\n", "a.jsonl, line 1 is no JSON"),
+        ("a.jsonl", b'{"text": "\xff"}\n', "a.jsonl, line 1 is no JSON"),
+        ("a.txt", b"abc\xff", "a.txt is no UTF-8 .*position 3"),
+    ],
+)
+def test_documents_that_cannot_be_read(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ShardError, match=message) as caught:
+        write_shards(read_documents(tmp_path / name), tmp_path / "set", CHARACTERS)
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_documents_stream(tmp_path):
+    """A document is asked for when the one before is on the disk, and the reader reads no further."""
+    path, sizes = tmp_path / "a.jsonl", []
+    path.write_text('{"text": "abc"}\n' * 4 + "not reached\n" * 100_000)
+
+    def watched():
+        for document in islice(read_documents(path), 4):
+            sizes.append(sum(p.stat().st_size for p in tmp_path.glob(".set.*.tmp/*.bin")))
+            yield document
+
+    write_shards(watched(), tmp_path / "set", CHARACTERS, shard_tokens=5)
+    assert sizes == [0, 6, 12, 18]
+
+
+def test_a_document_that_cannot_be_encoded_is_named(tmp_path):
+    with pytest.raises(ShardError, match="document 1 cannot be encoded: unknown character 'X'"):
+        write_shards(["abc", "abXc"], tmp_path / "set", CHARACTERS)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_writer_shows_its_progress(tmp_path):
+    code = (
+        "import sys; from gptlib.data import write_shards; from gptlib.tokenizer import ByteTokenizer\n"
+        "write_shards(['a', 'b', 'c'], sys.argv[1], ByteTokenizer())"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "TQDM_DISABLE"}
+    command = [sys.executable, "-c", code, str(tmp_path / "set")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert "writing shards: 100%" in done.stderr and "3/3" in done.stderr and done.stdout == ""

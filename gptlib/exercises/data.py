@@ -1,5 +1,8 @@
 """The checkers of chapter 02."""
 
+import tempfile
+from pathlib import Path
+
 import torch
 
 from gptlib.exercises import exercise, expect
@@ -55,3 +58,104 @@ def epoch_starts(attempt):
             any(starts(6, step) != starts(5, step) for step in range(per_epoch)),
             "another seed must give another order",
         )
+
+
+@exercise(difficulty=2, minutes=15)
+def read_span(attempt):
+    """attempt(parts, a, b) -> list: tokens a … b - 1 of the lists put together, only the needed ones sliced."""
+    for lengths in ((4, 4, 3), (1, 1, 1, 1), (7,), (2, 9, 1, 5)):
+        ends = [sum(lengths[: n + 1]) for n in range(len(lengths))]
+        total = ends[-1]
+        for a in range(total + 1):
+            for b in range(a, total + 1):
+                parts = [
+                    Watched(range(100 + end - n, 100 + end)) for n, end in zip(lengths, ends, strict=True)
+                ]
+                found, right = attempt(parts, a, b), list(range(100 + a, 100 + b))
+                call = f"shards of {list(lengths)} tokens, a={a}, b={b}"
+                expect(isinstance(found, list), f"{call}: return a list, yours is a {type(found).__name__}")
+                where = f"{call}: the tokens must be {right}, yours are {found}"
+                hint = ""
+                if found == right[:-1]:
+                    hint = "; the last one is missing"
+                elif found and len(found) < len(right) and found == right[: len(found)]:
+                    hint = "; you stop at the end of a shard"
+                elif sorted(found) == right:
+                    hint = "; the order is wrong"
+                expect(found == right, where + hint)
+                for n, (part, end) in enumerate(zip(parts, ends, strict=True)):
+                    needed = max(a, end - len(part)) < min(b, end)
+                    expect(
+                        needed or not part.read,
+                        f"{call}: shard {n} holds nothing of the slice, but you read it",
+                    )
+
+
+class Watched(list):
+    """A shard that remembers whether tokens were taken out of it."""
+
+    read = False
+
+    def __getitem__(self, key):
+        self.read = True
+        return super().__getitem__(key)
+
+    def __iter__(self):
+        self.read = True
+        return super().__iter__()
+
+
+class PulledPlug(Exception):
+    """What the checker's iterator raises half-way."""
+
+
+@exercise(difficulty=2, minutes=15)
+def write_whole(attempt):
+    """attempt(path, pieces): at every moment the file is absent, old or complete; nothing else is left."""
+    pieces = [b"1" * 300_000, b"", b"2" * 200_000, b"3" * 7]  # larger than a file's buffer
+    for old in (None, b"the old file, longer than the new one"):
+        for fails_after in (None, 0, 2, 4):
+            with tempfile.TemporaryDirectory() as folder:
+                check_write(attempt, Path(folder) / "shard.bin", pieces, old, fails_after)
+
+
+def check_write(attempt, path, pieces, old, fails_after):
+    """One call of `write_whole`: on an old file or none, with an iterator that fails or does not."""
+    if old is not None:
+        path.write_bytes(old)
+
+    def content():
+        return path.read_bytes() if path.exists() else None
+
+    seen, on_disk = [], []
+
+    def one_at_a_time():
+        for number, piece in enumerate(pieces):
+            if number == fails_after:
+                raise PulledPlug
+            seen.append(content())
+            on_disk.append(sum(other.stat().st_size for other in path.parent.iterdir()))
+            yield piece
+        if fails_after == len(pieces):
+            raise PulledPlug
+
+    came_through = False
+    try:
+        attempt(path, one_at_a_time())
+    except PulledPlug:
+        came_through = True
+    before = "the old file" if old is not None else "no file"
+    expect(all(c == old for c in seen), f"while the pieces came there was no longer {before} at path")
+    if fails_after is None:
+        expect(
+            content() == b"".join(pieces), "afterwards the file does not hold the pieces one after the other"
+        )
+        expect(
+            on_disk[-1] - len(old or b"") > len(pieces[0]) // 2,
+            "when the last piece came, the earlier ones were not on the disk: write each piece as it comes",
+        )
+    else:
+        expect(content() == old, f"the iterator failed, and there is no longer {before} at path")
+        expect(came_through, "the iterator's exception must come through: do not swallow it")
+    left = [other.name for other in path.parent.iterdir() if other != path]
+    expect(not left, f"left behind in the folder: {left}")
