@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tracemalloc
 from functools import partial
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from itertools import islice
@@ -414,6 +415,8 @@ def test_shards_of_another_tokenizer(tmp_path):
 def test_ids_outside_the_vocabulary(tmp_path):
     with pytest.raises(ShardError, match="document 1 has token id 5, outside 0 … 4"):
         write_shards(["0 4", "1 5 2"], tmp_path / "set", Made(5))
+    with pytest.raises(ShardError, match="document 0 has token id -1, outside 0 … 4"):
+        write_shards(["4 -1"], tmp_path / "set", Made(5))
     assert files(tmp_path) == [] and list(tmp_path.iterdir()) == []
     write_shards(["0 4"], tmp_path / "set", Made(5))
     manifest = tmp_path / "set" / "manifest.json"
@@ -601,7 +604,8 @@ def test_documents_that_cannot_be_read(tmp_path, name, content, message):
 def test_documents_stream(tmp_path):
     """A document is asked for when the one before is on the disk, and the reader reads no further."""
     path, sizes = tmp_path / "a.jsonl", []
-    path.write_text('{"text": "abc"}\n' * 4 + "not reached\n" * 100_000)
+    path.write_text('{"text": "abc"}\n' * 4 + "not reached\n" * 500_000)
+    tracemalloc.start()
 
     def watched():
         for document in islice(read_documents(path), 4):
@@ -609,7 +613,9 @@ def test_documents_stream(tmp_path):
             yield document
 
     write_shards(watched(), tmp_path / "set", CHARACTERS, shard_tokens=5)
-    assert sizes == [0, 6, 12, 18]
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert sizes == [0, 6, 12, 18] and peak < path.stat().st_size / 4
 
 
 def test_a_document_that_cannot_be_encoded_is_named(tmp_path):
