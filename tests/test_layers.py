@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gptlib.layers import Dropout, Embedding, LayerNorm, Linear, gelu
+from gptlib.layers import Dropout, Embedding, LayerNorm, Linear, gelu, gelu_exact
 
 PRECISIONS = [(torch.float32, 1e-5), (torch.float64, 1e-12)]
 SHAPES = [(6,), (1, 6), (5, 6), (2, 3, 6), (2, 1, 3, 6), (0, 6)]
@@ -92,7 +92,37 @@ def test_embedding_refuses_unknown_ids_on_a_cpu():
 def test_gelu(dtype, tolerance):
     x = torch.linspace(-12, 12, 997, dtype=dtype)
     assert_same(gelu, lambda x: F.gelu(x, approximate="tanh"), x, tolerance)
-    assert (gelu(x) - F.gelu(x)).abs().max() < 5e-4  # the exact form is this close
+    assert_same(gelu_exact, F.gelu, x, tolerance)
+    assert 1e-4 < (gelu(x) - gelu_exact(x)).abs().max() < 5e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("shape", [(7,), (1, 7), (5, 33), (2, 3, 65)])
+def test_half_precision_stays_within_two_eps(shape, dtype):
+    """Outputs and gradients, against the same numbers in float64, as shares of the largest entry."""
+    x, dim = randn(*shape, seed=1).to(dtype), shape[-1]
+    pairs = [(Linear(dim, 5), nn.Linear(dim, 5)), (LayerNorm(dim), nn.LayerNorm(dim))]
+    for ours, theirs in pairs:
+        with torch.no_grad():
+            for number, p in enumerate(ours.parameters()):
+                p.copy_(randn(*p.shape, seed=2 + number) / dim**0.5)
+        theirs.load_state_dict(ours.to(dtype).state_dict())
+        assert_close_in_eps(ours, theirs.double(), x)
+    assert_close_in_eps(gelu, lambda x: F.gelu(x, approximate="tanh"), x)
+    assert_close_in_eps(gelu_exact, F.gelu, x)
+
+
+def assert_close_in_eps(half, wide, x, eps=2):
+    weights = randn(*half(x).shape, seed=9).to(x.dtype)
+    results = []
+    for layer, cast in ((half, lambda t: t), (wide, lambda t: t.double())):
+        inputs = cast(x).clone().requires_grad_()
+        parameters = list(layer.parameters()) if isinstance(layer, nn.Module) else []
+        y = layer(inputs)
+        results.append((y, *torch.autograd.grad(y, (inputs, *parameters), cast(weights))))
+    for a, b in zip(*results, strict=True):
+        assert a.dtype == x.dtype
+        assert (a.double() - b).abs().max() <= eps * torch.finfo(x.dtype).eps * b.abs().max().clamp(min=1)
 
 
 def test_dropout_keeps_the_mean_and_scales_what_it_keeps():
