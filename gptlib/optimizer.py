@@ -40,7 +40,7 @@ class SGD(Optimizer):
                 grads = velocity
             torch._foreach_add_(params, torch._foreach_mul(grads, -group["lr"]))
 
-# %% ../notebooks/09_optimizer.ipynb #3164afff
+# %% ../notebooks/09_optimizer.ipynb #083c4c30
 class Adam(Optimizer):
     """Every weight gets its own step size: the mean gradient over its usual size.
 
@@ -61,15 +61,18 @@ class Adam(Optimizer):
             if params:
                 self.update(params, grads, **{k: group[k] for k in ("lr", "betas", "eps", "weight_decay")})
 
-    def update(self, params, grads, lr, betas, eps, weight_decay) -> None:
-        """One step for one parameter group, as batched operations over all of its tensors."""
+    def memory(self, params) -> list[list[Tensor]]:
+        """The means m, the means of squares v (each of its parameter's shape [...]) and the step counts []."""
         for p in params:
             if not self.state[p]:
                 self.state[p]["step"] = torch.zeros((), device=p.device)  # float32, as torch keeps it
                 self.state[p]["exp_avg"] = torch.zeros_like(p)
                 self.state[p]["exp_avg_sq"] = torch.zeros_like(p)
-        m, v, steps = ([self.state[p][name] for p in params] for name in ("exp_avg", "exp_avg_sq", "step"))
+        return [[self.state[p][name] for p in params] for name in ("exp_avg", "exp_avg_sq", "step")]
 
+    def update(self, params, grads, lr, betas, eps, weight_decay) -> None:
+        """One step for one parameter group, as batched operations over all of its tensors."""
+        m, v, steps = self.memory(params)
         if weight_decay and self.decoupled:
             torch._foreach_mul_(params, 1 - lr * weight_decay)
         elif weight_decay:
