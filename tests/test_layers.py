@@ -165,3 +165,16 @@ def test_under_autocast_matrix_products_run_in_bfloat16():
         assert norm(y).dtype in (torch.bfloat16, torch.float32)
     (y.float() ** 2).sum().backward()
     assert linear.weight.grad.dtype == linear.bias.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.004), (torch.bfloat16, 0.03)])
+def test_layer_norm_of_numbers_whose_squares_do_not_fit(dtype, tolerance):
+    x, layer = 3000 * randn(8, 64), LayerNorm(64)
+    y = LayerNorm(64).to(dtype)(x.to(dtype))
+    assert y.dtype == dtype and (y.float() - layer(x)).abs().max() < tolerance
+
+
+def test_dropout_in_half_precision_draws_in_float32():
+    torch.manual_seed(0)
+    y = Dropout(0.003)(torch.ones(1_000_000, dtype=torch.bfloat16))  # bfloat16 would draw multiples of 1/256
+    assert y.dtype == torch.bfloat16 and (y == 0).float().mean().item() == pytest.approx(0.003, abs=0.0003)
