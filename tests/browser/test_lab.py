@@ -10,6 +10,31 @@ def test_start_here_runs_without_errors(notebook):
     assert notebook.errors == [] and notebook.outgoing == []
 
 
+def test_loss_runs_and_its_widgets_follow_the_reader(notebook):
+    notebook.open("03_loss")
+    notebook.run_all()
+    page = notebook.page
+    assert notebook.failures() == []
+
+    playground = page.locator(".jp-OutputArea-output:has-text('temperature'):has(select)").first
+    pictures = playground.locator("img")
+    before = pictures.first.get_attribute("src")
+    playground.locator("select").select_option("q")  # the least likely one comes
+    page.wait_for_function("([img, old]) => img.src !== old", arg=[pictures.first.element_handle(), before])
+
+    surprise = page.locator(".jp-OutputArea-output:has(input[type=text]):has-text('nats:')").first
+    surprise.locator("input[type=text]").fill("KING: {")
+    surprise.locator("input[type=text]").press("Enter")
+    surprise.get_by_text("unknown character").wait_for(timeout=10_000)
+    surprise.locator("input[type=text]").fill("queen of quiet")
+    surprise.locator("input[type=text]").press("Enter")
+    surprise.get_by_text("unknown character").wait_for(state="detached", timeout=10_000)
+    surprise.locator("select").select_option("5-gram")
+    surprise.get_by_text("5-gram:").first.wait_for(timeout=10_000)
+    assert surprise.locator("[data-loss]").count() == len("queen of quiet")
+    assert notebook.errors == [] and notebook.outgoing == []
+
+
 def test_attention_runs_and_its_explorer_follows_the_reader(notebook):
     notebook.open("05_attention")
     notebook.run_all()
