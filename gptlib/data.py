@@ -110,7 +110,7 @@ def split(tokens, val_fraction: float = 0.1):
     cut = int(len(tokens) * (1 - val_fraction))
     return tokens[:cut], tokens[cut:]
 
-# %% ../notebooks/02_data.ipynb #a26a65a4
+# %% ../notebooks/02_data.ipynb #aa5a1758
 class Batches:
     """Random windows of `tokens`, as a pure function of (seed, step).
 
@@ -147,8 +147,11 @@ class Batches:
         """Inputs and targets of one step."""
         starts = self.offsets(step)
         if isinstance(self.tokens, Tensor):
-            window = np.arange(self.block_size + 1)
-            indices = torch.from_numpy(starts[:, None] + window).to(self.tokens.device)
+            device = self.tokens.device
+            starts = torch.from_numpy(starts)
+            if device.type == "cuda":  # from pinned memory, so that nobody waits for the GPU
+                starts = starts.pin_memory().to(device, non_blocking=True)
+            indices = starts[:, None] + torch.arange(self.block_size + 1, device=device)
             chunk = self.tokens[indices].long()  # [B, T+1]
         else:  # token shards: read from disk, one window after the other
             chunk = torch.stack([self.tokens[i : i + self.block_size + 1] for i in starts.tolist()])

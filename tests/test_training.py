@@ -154,7 +154,7 @@ def test_records():
 def test_what_is_due_is_due_after_the_last_step_too():
     config = dataclasses.replace(CONFIG, max_steps=7, log_interval=5, eval_interval=3, sample_interval=4)
     result = train(model(), corpus(), corpus(), config, sample_fn=lambda model: "text")
-    assert [r["step"] for r in result.records if "train_loss" in r] == [5, 7]
+    assert [r["step"] for r in result.records if "train_loss" in r] == [1, 5, 7]
     assert [r["step"] for r in result.records if "val_loss" in r] == [3, 6, 7]
     assert [r["step"] for r in result.records if "sample" in r] == [4, 7]
 
@@ -345,7 +345,8 @@ def test_presets():
         assert preset.model.vocab_size == (65 if preset.tokenizer == "char" else 1024), name
         assert 0 < preset.train.warmup_steps < preset.train.max_steps, name
         assert preset.train.min_learning_rate < preset.train.learning_rate, name
-        assert preset.train.eval_interval and preset.train.sample_interval and preset.train.log_interval, name
+        assert preset.train.eval_interval and preset.train.log_interval, name
+        assert preset.train.sample_interval or name == "char-gpu-race", name  # a race does not stop to write
         with torch.device("meta"):
             gpt = GPT(preset.model)
         assert sum(p.numel() for p in gpt.parameters()) < 11_000_000, name
