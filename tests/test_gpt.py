@@ -1,7 +1,9 @@
 """GPT against Hugging Face's GPT-2, its start, its names, its size and its errors."""
 
 import dataclasses
+import json
 import math
+from pathlib import Path
 
 import jaxtyping
 import pytest
@@ -12,6 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.loss import cross_entropy
 
+ROOT = Path(__file__).resolve().parents[1]
 SMALL = GPTConfig(vocab_size=31, block_size=16, n_layer=2, n_head=3, n_embd=24)
 
 
@@ -196,3 +199,34 @@ def test_impossible_configurations_name_the_field(change, message, monkeypatch):
 def test_configurations_are_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         SMALL.n_layer = 3
+
+
+def test_gpt2_small_in_full_size():
+    """Random weights, GPT-2's own start, 124,439,808 of them; batch and context varied."""
+    torch.manual_seed(0)
+    theirs = GPT2LMHeadModel(GPT2Config()).eval()
+    ours = GPT.from_gpt2_state_dict(theirs.state_dict(), n_head=12).eval()
+    assert ours.config == GPTConfig(50257, 1024, 12, 12, 768)
+    assert sum(p.numel() for p in ours.parameters()) == 124_439_808
+    for dtype, tolerance in [(torch.float32, 1e-4), (torch.float64, 1e-10)]:
+        ours, theirs = ours.to(dtype), theirs.to(dtype)
+        for B, T in [(1, 1), (3, 17), (2, 64), (1, 256)]:
+            idx = tokens(B, T, vocab_size=50257)
+            with torch.no_grad():
+                assert (ours(idx) - theirs(idx).logits).abs().max() < tolerance
+
+
+def test_the_optional_cell_reads_a_published_folder(tmp_path, capsys):
+    """The notebook's cell for the real GPT-2, on a folder of that form with a small random model."""
+    notebook = json.loads((ROOT / "notebooks" / "07_gpt.ipynb").read_text(encoding="utf-8"))
+    sources = ["".join(cell["source"]) for cell in notebook["cells"]]
+    (cell,) = [source for source in sources if source.startswith('GPT2 = ""')]
+    exec(cell, {})  # off: nothing is loaded, nothing is needed
+    assert capsys.readouterr().out == ""
+    torch.manual_seed(0)
+    published = GPT2LMHeadModel(GPT2Config(n_positions=64, n_layer=2, n_head=2, n_embd=8))
+    published.save_pretrained(tmp_path)
+    exec(cell.replace('GPT2 = ""', f"GPT2 = {str(tmp_path)!r}"), {"GPT": GPT, "torch": torch})
+    difference, text = capsys.readouterr().out.split("\n", 1)
+    assert float(difference.rpartition(": ")[2]) < 1e-4
+    assert text.startswith("The best way to understand something is to")
