@@ -1,5 +1,8 @@
 """Right and wrong answers to the exercises of chapter 06, on which its checkers are tested."""
 
+import torch
+from torch import nn
+
 from gptlib.block import Block
 
 
@@ -26,7 +29,59 @@ def ordinary(x, ln, attn, mlp):
     return x + mlp(ln(x))
 
 
+def all_written(blocks, x, mlp_reads_early=False, normalised=True, sums=False):
+    """The list of what was written, or with one thing wrong."""
+    written, stream = [x], x
+    for block in blocks:
+        early = stream
+        attention = block.attn(block.ln_1(stream) if normalised else stream)
+        stream = stream + attention
+        read = early if mlp_reads_early else stream
+        mlp = block.mlp(block.ln_2(read) if normalised else read)
+        written += [stream, stream + mlp] if sums else [attention, mlp]
+        stream = stream + mlp
+    return written
+
+
+def by_differences(blocks, x):
+    """The stream after each part, and then the differences."""
+    stream = [x]
+    for block in blocks:
+        stream.append(stream[-1] + block.attn(block.ln_1(stream[-1])))
+        stream.append(block(stream[-2]))
+    return [x, *(after - before for before, after in zip(stream, stream[1:], strict=False))]
+
+
+def written_in_place(blocks, x):
+    written = [x.clone()]
+    for block in blocks:
+        for ln, part in ((block.ln_1, block.attn), (block.ln_2, block.mlp)):
+            written.append(part(ln(x)))
+            x += written[-1]
+    return written
+
+
+@torch.no_grad()
+def zeroed(block, names=("attn.c_proj.weight", "attn.c_proj.bias", "mlp.c_proj.weight", "mlp.c_proj.bias")):
+    for name, p in block.named_parameters():
+        if name in names:
+            p.zero_()
+
+
+def zeroed_one_by_one(block):
+    for projection in (block.attn.c_proj, block.mlp.c_proj):
+        nn.init.zeros_(projection.weight)
+        nn.init.constant_(projection.bias, 0.0)
+
+
+def frozen(block):
+    zeroed(block)
+    block.requires_grad_(False)
+
+
 ALTERNATIVES = {
+    "contributions": [all_written, by_differences],
+    "begin_as_nothing": [zeroed, zeroed_one_by_one],
     "block_parameters": [counted, lambda n, bias=True: 12 * n * n + (13 * n if bias else 2 * n)],
     "parallel_block": [
         written_out,
@@ -35,6 +90,29 @@ ALTERNATIVES = {
 }
 
 BUGS = {
+    "contributions": {
+        "the stream after each part": lambda blocks, x: all_written(blocks, x, sums=True),
+        "MLP reads too early": lambda blocks, x: all_written(blocks, x, mlp_reads_early=True),
+        "not normalised": lambda blocks, x: all_written(blocks, x, normalised=False),
+        "input forgotten": lambda blocks, x: all_written(blocks, x)[1:],
+        "one for each block": lambda blocks, x: (
+            lambda w: [x, *map(sum, zip(w[1::2], w[2::2], strict=True))]
+        )(all_written(blocks, x)),
+        "every block reads x": lambda blocks, x: [x, *(t for b in blocks for t in all_written([b], x)[1:])],
+        "changed in place": written_in_place,
+        "upside down": lambda blocks, x: all_written(blocks, x)[::-1],
+        "their sum": lambda blocks, x: sum(all_written(blocks, x)),
+    },
+    "begin_as_nothing": {
+        "attention only": lambda b: zeroed(b, ("attn.c_proj.weight", "attn.c_proj.bias")),
+        "MLP only": lambda b: zeroed(b, ("mlp.c_proj.weight", "mlp.c_proj.bias")),
+        "biases forgotten": lambda b: zeroed(b, ("attn.c_proj.weight", "mlp.c_proj.weight")),
+        "everything": lambda b: zeroed(b, [name for name, _ in b.named_parameters()]),
+        "LayerNorm too": lambda b: (zeroed(b), nn.init.zeros_(b.ln_1.weight)),
+        "a small number": lambda b: [nn.init.constant_(p, 1e-6) for p in b.parameters()],
+        "frozen": frozen,
+        "nothing done": lambda b: None,
+    },
     "block_parameters": {
         "matrices only": lambda n, bias=True: 12 * n * n,
         "biases always": lambda n, bias=True: counted(n, True),
