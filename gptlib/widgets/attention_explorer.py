@@ -7,6 +7,7 @@ in, a picture or HTML out), and the widget, which only carries values between th
 import html
 import itertools
 from collections.abc import Callable
+from contextlib import contextmanager
 from dataclasses import replace
 
 import ipywidgets as widgets
@@ -98,21 +99,19 @@ class AttentionExplorer(widgets.VBox):
     """The widget. `weights_of(text, causal)` gives a text's tokens and the weights [n_layer, n_head, T, T].
 
     The controls are attributes (`prompt`, `layer`, `head`, `show`, `mask`), and setting their `.value` does
-    what the reader's hand does; `state` is what is shown, `message` what went wrong or must be said.
+    what the reader's hand does; `state` is what is shown (None until a
+    prompt has worked), `message` what went wrong or must be said.
     """
 
     names = itertools.count()
 
     def __init__(self, weights_of: WeightsOf, prompt: str, layer: int = 0, head: int = 0):
-        self.weights_of, self.error = weights_of, ""
-        self.state = compute(*weights_of(prompt, True))
-        n_layer, n_head = self.state.weights.shape[:2]
+        self.weights_of, self.error, self.state = weights_of, "", None
         wrap, narrow = widgets.Layout(flex_flow="row wrap"), widgets.Layout(width="160px")
-        self.prompt = widgets.Text(
-            typed(prompt), description="prompt", continuous_update=False, layout=widgets.Layout(width="98%")
-        )
-        self.layer = widgets.Dropdown(options=range(n_layer), value=layer, description="layer", layout=narrow)
-        self.head = widgets.Dropdown(options=range(n_head), value=head, description="head", layout=narrow)
+        # every key is followed: a recompute takes less time than the next one
+        self.prompt = widgets.Text(typed(prompt), description="prompt", layout=widgets.Layout(width="98%"))
+        self.layer = widgets.Dropdown(options=[layer], description="layer", layout=narrow)
+        self.head = widgets.Dropdown(options=[head], description="head", layout=narrow)
         ways = [("weights", False), ("weights ÷ uniform", True)]
         self.show = widgets.Dropdown(options=ways, value=False, description="show")
         self.mask = widgets.Checkbox(True, description="causal mask", layout=widgets.Layout(width="220px"))
@@ -126,7 +125,7 @@ class AttentionExplorer(widgets.VBox):
             control.observe(self.recompute, "value")
         for control in (self.layer, self.head, self.show):
             control.observe(self.redraw, "value")
-        self.redraw()
+        self.recompute()
 
     def __repr__(self) -> str:
         return "AttentionExplorer: run this notebook to use it"
@@ -139,17 +138,46 @@ class AttentionExplorer(widgets.VBox):
                 raise ValueError("the prompt is empty: write something to look at")
             self.state, self.error = compute(*self.weights_of(text, causal), causal), ""
         except Exception as error:  # whatever the callable raises, the reader gets a line and not a traceback
-            self.error = f"{complaint(error)}. Below is still the last prompt that worked."
+            self.error = complaint(error)
+            if self.state:
+                self.error += ". Below is still the last prompt that worked."
+        else:
+            self.offer(self.layer, self.state.weights.shape[0])
+            self.offer(self.head, self.state.weights.shape[1])
         self.redraw()
+
+    def offer(self, choice: widgets.Dropdown, n: int) -> None:
+        """Let `choice` go from 0 to n - 1; what was chosen stays where it can."""
+        if len(choice.options) != n or choice.value >= n:
+            chosen = choice.value if choice.value < n else 0
+            choice.unobserve(self.redraw, "value")
+            choice.options = range(n)
+            choice.value = chosen
+            choice.observe(self.redraw, "value")
 
     def redraw(self, change=None) -> None:
         """Draw the head that is chosen now."""
+        self.image.layout.display = None if self.state else "none"
+        if not self.state:
+            self.message.value = message_html(self.error)
+            return
         self.state = replace(
             self.state, layer=self.layer.value, head=self.head.value, against_uniform=self.show.value
         )
         self.message.value = message_html(" ".join(filter(None, (self.error, *self.state.notes))))
         self.reading.value = reading(self.state, self.name)
-        self.image.value = attention_picture.png(picture(self.state))
+        self.image.value = attention_picture.png(picture(self.state), compress_level=1)  # large, but soon
+
+
+@contextmanager
+def one_thread():
+    """64 tokens are too few to share: on a busy machine two threads wait for each other, for up to a second."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def weights_of_model(model, tokenizer) -> WeightsOf:
@@ -163,6 +191,7 @@ def weights_of_model(model, tokenizer) -> WeightsOf:
     limit = min(MAX_TOKENS, model.config.block_size)
 
     @torch.no_grad()
+    @one_thread()
     def weights_of(text: str, causal: bool) -> tuple[list[str], np.ndarray]:
         ids = tokenizer.encode(text)
         idx = torch.tensor([ids[:limit]], device=model.wte.weight.device)

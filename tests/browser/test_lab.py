@@ -44,32 +44,152 @@ def test_attention_runs_and_its_explorer_follows_the_reader(notebook):
     assert page.locator(".jp-RenderedImage img").count() >= 4  # figures
 
     explorer = page.locator(".jp-OutputArea-output:has(input[type=text])").last
-    prompt, layer = explorer.locator("input[type=text]"), explorer.locator("select").first
+    prompt, (layer, head, show) = explorer.locator("input[type=text]"), explorer.locator("select").all()
+    mask = explorer.locator("input[type=checkbox]")
+
+    def says(text, gone=False):
+        explorer.get_by_text(text).first.wait_for(state="detached" if gone else "visible", timeout=10_000)
+
     prompt.fill("KING: <b>")
-    prompt.press("Enter")
-    explorer.get_by_text("unknown character").wait_for(timeout=10_000)  # "<" is none of the 65
-    prompt.fill("JULIET:")
-    prompt.press("Enter")
+    says("unknown character '<'")  # none of the 65, and no tag either
+    prompt.fill("")
+    says("the prompt is empty")
+    prompt.fill("JULIET: ")
+    says("the prompt is empty", gone=True)
+    prompt.press_sequentially("O")  # every key is followed
+    explorer.locator(".t").nth(len("JULIET: O") - 1).wait_for(timeout=10_000)
     layer.select_option("2")
-    explorer.get_by_text("Layer 2, head").first.wait_for(timeout=10_000)
-    explorer.get_by_text("unknown character").wait_for(state="detached", timeout=10_000)
+    head.select_option("3")
+    says("Layer 2, head 3")
+    mask.uncheck()
+    says("The mask is off")
+    mask.check()
+    says("The mask is off", gone=True)
+    show.select_option("weights ÷ uniform")
+    wait_for_labels(explorer, "×")
+    show.select_option("weights")
+    wait_for_labels(explorer, "%")
+
+    # pointing at a token makes it the query: it looks at itself and back, and never ahead
+    tokens = explorer.locator(".t")
+    tokens.nth(3).hover()
+    labels = labels_of(explorer)
+    assert any("%" in text for text in labels[:4]) and not any("%" in text for text in labels[4:])
+
+    prompt.fill("But, soft! what light through yonder window breaks? It is the east, and Juliet is the sun.")
+    says("The prompt has 90 tokens; the first 64 are shown.")
+    quickest = {
+        "redraw": min(
+            milliseconds(explorer, lambda i=i: head.select_option(str(i))) for i in (0, 1, 2, 4, 5)
+        ),
+        "recompute": min(
+            milliseconds(explorer, lambda c=c: prompt.fill(c + "ut, soft! " * 8)) for c in "abcde"
+        ),
+    }
+    assert quickest["redraw"] < 100 and quickest["recompute"] < 300, quickest
+
+    prompt.fill("JULIET:")
+    says("the first 64 are shown", gone=True)
+    assert [token.split("\n")[0] for token in tokens.all_inner_texts()] == list("JULIET:")
+    assert [choice.input_value() for choice in (layer, head)] == ["2", "5"] and mask.is_checked()
+    says("Layer 2, head 5")
     assert notebook.errors == [] and notebook.outgoing == []
+
+
+def labels_of(explorer) -> list[str]:
+    """What stands below each token: the weight that the query gives to it."""
+    label = "token => getComputedStyle(token, '::after').content"
+    return [token.evaluate(label) for token in explorer.locator(".t").all()]
+
+
+def wait_for_labels(explorer, sign: str) -> None:
+    for _ in range(50):
+        if any(sign in label for label in labels_of(explorer)):
+            return
+        explorer.page.wait_for_timeout(200)
+    raise AssertionError(f"no label with {sign}: {labels_of(explorer)}")
+
+
+def milliseconds(explorer, act) -> float:
+    """From what the reader's hand did to the new picture on the page."""
+    page, image = explorer.page, explorer.locator("img").last.element_handle()
+    watch = """image => {
+        window.acted = window.drawn = null;
+        const once = {capture: true, once: true};
+        for (const kind of ['input', 'change'])
+            document.addEventListener(kind, () => { window.acted ??= performance.now() }, once);
+        const watcher = new MutationObserver(() => {
+            window.drawn = performance.now();
+            watcher.disconnect();
+        });
+        watcher.observe(image, {attributes: true, attributeFilter: ['src']});
+    }"""
+    page.wait_for_timeout(600)  # an earlier picture may still be on its way
+    image.evaluate(watch)
+    act()
+    page.wait_for_function("window.drawn", timeout=10_000)
+    acted, drawn = page.evaluate("[window.acted, window.drawn]")
+    assert acted is not None and acted < drawn, "the picture changed before anything was done"
+    return drawn - acted
+
+
+HOSTILE_EXPLORER = """
+import numpy as np
+from gptlib.widgets.attention_explorer import AttentionExplorer
+def weights_of(text, causal):
+    tokens = text.split("|")
+    weights = np.tri(len(tokens)) / np.arange(1, len(tokens) + 1)[:, None]
+    return tokens, weights[None, None]
+AttentionExplorer(weights_of, "a|b")
+"""
+
+
+def test_hostile_tokens_stay_text_in_the_explorer(notebook, lab):
+    page, asked = notebook.page, []
+    page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    write_notebook(notebook, lab, "hostile", HOSTILE_EXPLORER)
+    notebook.open("hostile")
+    notebook.run_all()
+    assert notebook.failures() == []
+    explorer = page.locator(".jp-OutputArea-output:has(input[type=text])").last
+    image, script = (
+        "<img src=http://book.invalid/x.png onerror=alert(1)>",
+        "</style><script>alert(2)</script>",
+    )
+    explorer.locator("input[type=text]").fill(f"{image}|{script}|c")
+    tokens = explorer.locator(".t")
+    explorer.get_by_text("onerror=alert(1)").first.wait_for(timeout=10_000)
+    texts = [text.split("\n")[0].replace("␣", " ") for text in tokens.all_inner_texts()]
+    assert texts == [image, script, "c"]
+    tokens.first.hover()
+    page.wait_for_timeout(300)
+    assert explorer.locator("img").count() == 1 and explorer.locator("script").count() == 0
+    assert asked == [] and notebook.errors == [] and notebook.outgoing == []
+
+
+def write_notebook(notebook, lab, name: str, source: str) -> None:
+    """Put a notebook with one cell into the copy of the book that the server opens."""
+    cell = {"cell_type": "code", "source": source, "metadata": {}, "outputs": [], "id": "only"}
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    content = {
+        "cells": [cell | {"execution_count": None}],
+        "metadata": kernel,
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
+    notebook.page.goto(f"{lab}/lab?reset")
+    answer = notebook.page.request.put(
+        f"{lab}/api/contents/notebooks/{name}.ipynb",
+        data=json.dumps({"type": "notebook", "content": content}),
+        headers={"Content-Type": "application/json", **xsrf(notebook)},
+    )
+    assert answer.ok
 
 
 def test_what_goes_wrong_is_noticed(notebook, lab):
     """The checks above can fail: an exception in a cell, a picture from elsewhere, an error on the page."""
     source = "from IPython.display import HTML\ndisplay(HTML('<img src=http://book.invalid/x.png>'))\n1 / 0"
-    cell = {"cell_type": "code", "source": source, "metadata": {}, "outputs": [], "id": "broken"}
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    cells = [cell | {"execution_count": None}]
-    broken = {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
-    notebook.page.goto(f"{lab}/lab?reset")
-    answer = notebook.page.request.put(
-        f"{lab}/api/contents/notebooks/broken.ipynb",
-        data=json.dumps({"type": "notebook", "content": broken}),
-        headers={"Content-Type": "application/json", **xsrf(notebook)},
-    )
-    assert answer.ok
+    write_notebook(notebook, lab, "broken", source)
     notebook.open("broken")
     notebook.run_all()
     assert len(notebook.failures()) == 1 and "ZeroDivisionError" in notebook.failures()[0]
