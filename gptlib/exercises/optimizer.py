@@ -1,8 +1,10 @@
 """The checkers of chapter 09. Each calls the reader's function on several settings and names the mistake."""
 
 import torch
+from torch import nn
 
 from gptlib.exercises import exercise, expect
+from gptlib.gpt import GPT, GPTConfig
 
 
 @exercise(difficulty=1, minutes=10)
@@ -132,3 +134,60 @@ def explain(n, change, before, m, v, g, state, lr, betas, eps, decay) -> None:
         "the decay must be scaled by the learning rate: 1 - lr · weight_decay",
     )
     expect(False, f"step {n} is off by {(change - (plain - lr * decay * before)).abs().max().item():.3g}")
+
+
+class Tied(nn.Module):
+    """A table used twice, a LayerNorm, a bias, a frozen matrix, and weights that are neither matrix nor vector."""
+
+    def __init__(self):
+        super().__init__()
+        self.table, self.head = nn.Embedding(7, 4), nn.Linear(4, 7)
+        self.head.weight = self.table.weight
+        self.norm, self.frozen = nn.LayerNorm(4), nn.Linear(4, 4)
+        self.filter, self.gain = nn.Conv1d(4, 4, 3), nn.Parameter(torch.ones(()))
+        self.frozen.requires_grad_(False)
+
+
+@exercise(difficulty=2, minutes=10)
+def decay_groups(attempt):
+    """attempt(model, weight_decay) -> two groups for an optimizer: what decays, and what does not."""
+    generator = torch.Generator().manual_seed(0)
+    gpt = GPT(GPTConfig(vocab_size=11, block_size=6, n_layer=2, n_head=2, n_embd=8), generator)
+    for model, decay in ((gpt, 0.1), (Tied(), 0.3), (nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2)), 0.01)):
+        groups = attempt(model, decay)
+        expect(isinstance(groups, list) and len(groups) == 2, "return a list of two groups")
+        for group in groups:
+            expect(
+                isinstance(group, dict) and set(group) == {"params", "weight_decay"},
+                "a group is a dictionary with the keys params and weight_decay",
+            )
+            expect(
+                isinstance(group["params"], list),
+                "params must be a list: it is read more than once, and a generator is then empty",
+            )
+        rates = [group["weight_decay"] for group in groups]
+        expect(
+            rates == [decay, 0.0],
+            f"the weight decays must be {decay} and then 0, yours are {rates[0]} and {rates[1]}",
+        )
+        check_groups(model, *(group["params"] for group in groups))
+
+
+def check_groups(model, decaying, others) -> None:
+    """Whether each parameter that learns is in the right group, once."""
+    names = {id(p): name for name, p in model.named_parameters()}
+    seen = [id(p) for p in decaying + others]
+    for identity in seen:
+        name = names.get(identity, "something that is no parameter of the model")
+        expect(seen.count(identity) == 1, f"{name} is listed twice: it would be moved twice in each step")
+    for p in decaying + others:
+        name = names.get(id(p), "something that is no parameter of the model")
+        expect(p.requires_grad, f"{name} is frozen (requires_grad is False): leave it out")
+    for name, p in model.named_parameters():
+        if not p.requires_grad:
+            continue
+        shape = list(p.shape)
+        expect(id(p) in seen, f"{name} {shape} is in neither group, so it would never learn")
+        in_decaying = any(p is q for q in decaying)
+        expect(p.ndim >= 2 or not in_decaying, f"{name} {shape} is no matrix and must not decay")
+        expect(p.ndim < 2 or in_decaying, f"{name} {shape} has {p.ndim} dimensions and must decay")

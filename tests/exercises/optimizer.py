@@ -55,6 +55,53 @@ def adamw_by_lerp(w, g, m, v, n, lr, beta1, beta2, eps, weight_decay):
     w.addcdiv_(m, size, value=-lr / (1 - beta1**n))
 
 
+def groups(model, weight_decay, *bugs):
+    """Two parameter groups with the named bugs in them."""
+    named = list(model.named_parameters(remove_duplicate="tied table twice" not in bugs))
+    if "frozen ones too" not in bugs:
+        named = [(name, p) for name, p in named if p.requires_grad]
+
+    def decays(name, p):
+        if "all that are called weight" in bugs:
+            return name.endswith("weight")
+        if "vectors decay" in bugs:
+            return p.ndim >= 1
+        return p.ndim == 2 if "matrices only" in bugs else p.ndim >= 2
+
+    first = [p for name, p in named if decays(name, p)]
+    second = [p for name, p in named if not decays(name, p)]
+    if "no vectors" in bugs:
+        second = []
+    if "drops what is neither" in bugs:
+        second = [p for p in second if p.ndim == 1]
+    if "a vector in both" in bugs:
+        second = second + second[:1]
+    if "generators" in bugs:
+        first, second = iter(first), iter(second)
+    if "exchanged" in bugs:
+        first, second = second, first
+    rates = (
+        0.1 if "a decay of its own" in bugs else weight_decay,
+        weight_decay if "both decay" in bugs else 0.0,
+    )
+    return [{"params": p, "weight_decay": rate} for p, rate in zip((first, second), rates, strict=True)]
+
+
+def groups_by_sorting(model, weight_decay):
+    sorted_out = {True: [], False: []}
+    for p in model.parameters():
+        if p.requires_grad:
+            sorted_out[p.dim() > 1].append(p)
+    return [
+        dict(params=sorted_out[True], weight_decay=weight_decay),
+        dict(params=sorted_out[False], weight_decay=0),
+    ]
+
+
+def groups_with(bug):
+    return lambda *arguments: groups(*arguments, bug)
+
+
 def schedule_with(**switches):
     return lambda *settings: wsd(*settings, **switches)
 
@@ -66,6 +113,7 @@ def adamw_with(bug):
 ALTERNATIVES = {
     "wsd_schedule": [wsd_as_minimum, wsd],
     "adamw_step": [adamw, adamw_by_lerp],
+    "decay_groups": [groups, groups_by_sorting],
 }
 
 BUGS = {
@@ -98,4 +146,22 @@ BUGS = {
             "not in place",
         )
     },
+    "decay_groups": {
+        bug: groups_with(bug)
+        for bug in (
+            "tied table twice",
+            "frozen ones too",
+            "all that are called weight",
+            "vectors decay",
+            "matrices only",
+            "no vectors",
+            "drops what is neither",
+            "a vector in both",
+            "generators",
+            "exchanged",
+            "a decay of its own",
+            "both decay",
+        )
+    }
+    | {"one list": lambda model, weight_decay: list(model.parameters())},
 }

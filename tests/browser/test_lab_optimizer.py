@@ -1,0 +1,44 @@
+"""Chapter 09 in JupyterLab: the trajectory explorer and the biography of a weight follow the reader."""
+
+
+def changed(page, picture, old):
+    """Wait until a picture is another one; returns its new source."""
+    page.wait_for_function(
+        "([img, old]) => img.src !== old", arg=[picture.element_handle(), old], timeout=10_000
+    )
+    return picture.get_attribute("src")
+
+
+def test_optimizer_runs_and_its_widgets_follow_the_reader(notebook):
+    notebook.open("09_optimizer")
+    notebook.run_all()
+    page = notebook.page
+    assert notebook.failures() == []
+
+    explorer = page.locator(".jp-OutputArea-output:has-text('bias correction'):has(select)").first
+    picture, rule = explorer.locator("img").first, explorer.locator("select").first
+    shown = picture.get_attribute("src")
+    rule.select_option("momentum")
+    shown = changed(page, picture, shown)
+    explorer.locator("input[type=checkbox]:disabled").wait_for(timeout=10_000)  # momentum has no correction
+    rule.select_option("Adam")
+    explorer.locator("input[type=checkbox]:enabled").wait_for(timeout=10_000)
+    shown = changed(page, picture, shown)
+    explorer.locator("input[type=checkbox]").click()
+    shown = changed(page, picture, shown)
+    steps = explorer.locator(".noUi-handle").nth(1)  # after the learning rate's
+    steps.focus()
+    steps.press("ArrowLeft")  # the keyboard moves a slider, too
+    changed(page, picture, shown)
+
+    biography = page.locator(".jp-OutputArea-output:has-text('mean square'):has(select)").first
+    picture, handle = biography.locator("img").first, biography.locator(".noUi-handle").first
+    shown = picture.get_attribute("src")
+    handle.focus()
+    handle.press("ArrowRight")
+    shown = changed(page, picture, shown)
+    biography.get_by_text("Step 41 of").wait_for(timeout=10_000)  # the driver cell left it at step 40
+    biography.locator("select").select_option(index=0)
+    changed(page, picture, shown)
+    biography.locator("b:has-text('(MLP)')").wait_for(timeout=10_000)
+    assert notebook.errors == [] and notebook.outgoing == []
