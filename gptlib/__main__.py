@@ -22,6 +22,7 @@ from gptlib.data import Batches, load_corpus, split
 from gptlib.generation import generate, stream
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.loss import evaluate, ladder
+from gptlib.speed import CapturedStep, CompiledStep
 from gptlib.tokenizer import BPETokenizer, CharTokenizer
 from gptlib.training import PRESETS, MetricsLog, TrainConfig, TrainingError, choose_precision, train
 
@@ -35,6 +36,9 @@ class Train:
     preset: Literal[tuple(PRESETS)] = "char-cpu"
     out: Path | None = None  # run folder; by default the next free runs/PRESET-NNN
     resume: bool = False  # go on from the newest valid checkpoint in --out
+    step: Literal["auto", "eager", "captured", "compiled"] = (
+        "auto"  # auto: compiled on a CUDA GPU, else eager
+    )
 
 
 @dataclass(frozen=True)
@@ -78,19 +82,9 @@ def run_train(args: Train) -> None:
     choose_precision(args.train.precision, device)
     model = GPT(model_config, torch.Generator().manual_seed(args.train.seed)).to(device)
 
+    step_fn = make_step(args.step, device)
     folder.mkdir(parents=True, exist_ok=True)
-    settings = {
-        "preset": args.preset,
-        "corpus": corpus.name,
-        "device": device_name(device),
-        "torch": torch.__version__,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "train_tokens": len(train_tokens),
-        "val_tokens": len(val_tokens),
-        "val_characters": len(val_text),
-        "model": dataclasses.asdict(model_config),
-        "train": dataclasses.asdict(args.train),
-    }
+    settings = describe(args.preset, model, args.train, corpus, (train_tokens, val_tokens), val_text)
     (folder / "config.json").write_text(json.dumps(settings, indent=1))
     print(f"{args.preset}: {settings['parameters']:,} parameters on {settings['device']}, into {folder}")
 
@@ -99,6 +93,7 @@ def run_train(args: Train) -> None:
         train_tokens,
         val_tokens,
         args.train,
+        step_fn=step_fn,
         sample_fn=lambda model: sample_text(model, tokenizer, "\n", 300, seed=args.train.seed),
         checkpointer=Checkpointer(folder, model_config, args.train, tokenizer),
         logger=MetricsLog(folder),
@@ -112,6 +107,22 @@ def run_train(args: Train) -> None:
     print("\n" + sample_text(model, tokenizer, "\n", 400, seed=args.train.seed).strip())
     newest = Checkpointer.newest(folder)
     print(f"\nMore of it:  python -m gptlib sample --checkpoint {newest} --prompt 'ROMEO:'")
+
+
+def describe(preset: str, model: GPT, config: TrainConfig, corpus, tokens: tuple, val_text: str) -> dict:
+    """What a run's config.json holds."""
+    return {
+        "preset": preset,
+        "corpus": corpus.name,
+        "device": device_name(next(model.parameters()).device),
+        "torch": torch.__version__,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "train_tokens": len(tokens[0]),
+        "val_tokens": len(tokens[1]),
+        "val_characters": len(val_text),
+        "model": dataclasses.asdict(model.config),
+        "train": dataclasses.asdict(config),
+    }
 
 
 def run_sample(args: Sample) -> None:
@@ -167,6 +178,15 @@ def make_tokenizer(args: Train, text: str, train_text: str):
         wrong, right = args.model.vocab_size, tokenizer.vocab_size
         raise ValueError(f"vocab_size={wrong}, but the text has {right} characters: leave the setting out")
     return tokenizer
+
+
+def make_step(kind: str, device: torch.device):
+    """The step function of chapter 14 that --step names: compiled and captured, only captured, or eager (None)."""
+    if kind == "captured" and device.type != "cuda":
+        raise ValueError("--step captured needs a CUDA GPU: leave it out, or take compiled")
+    if kind == "eager" or (kind == "auto" and device.type != "cuda"):
+        return None
+    return CompiledStep() if device.type != "cuda" else CapturedStep(compiled=kind != "captured")
 
 
 def state_to_resume(folder: Path, model: GPTConfig, train: TrainConfig, tokenizer):

@@ -1,0 +1,251 @@
+"""Fast steps: the fused kernels against the reader's own layers, and replayed steps against eager ones."""
+
+import copy
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from gptlib import speed
+from gptlib.__main__ import make_step
+from gptlib.data import Batches
+from gptlib.generation import KVCache, generate
+from gptlib.gpt import GPT, GPTConfig
+from gptlib.layers import LayerNorm, Linear, gelu
+from gptlib.optimizer import AdamW
+from gptlib.training import TrainConfig, Trainer, eager_step, train
+
+TINY = GPTConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=16)
+CONFIG = TrainConfig(
+    max_steps=50, batch_size=4, warmup_steps=5, eval_interval=25, log_interval=1, precision="fp32"
+)
+TOKENS = torch.randint(0, 11, (400,), generator=torch.Generator().manual_seed(0))
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a CUDA GPU")
+
+
+def model(seed=0, **changes):
+    return GPT(dataclasses.replace(TINY, **changes), torch.Generator().manual_seed(seed))
+
+
+def losses(result) -> list[float]:
+    return [record["train_loss"] for record in result.records if "train_loss" in record]
+
+
+# --- kernels
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_fused_layers_equal_the_readers_own(dtype, tolerance):
+    torch.manual_seed(0)
+    x = torch.randn(3, 5, 16, dtype=dtype, requires_grad=True)
+    norm = LayerNorm(16).to(dtype)
+    torch.nn.init.normal_(norm.weight)
+    cases = [
+        (Linear(16, 9).to(dtype), speed.fused_linear),
+        (Linear(16, 9, bias=False).to(dtype), speed.fused_linear),
+        (norm, speed.fused_layer_norm),
+        (LayerNorm(16, bias=False).to(dtype), speed.fused_layer_norm),
+    ]
+    for layer, fused in cases:
+        wanted = [x, *layer.parameters()]
+        ours, theirs = layer(x), fused(layer, x)
+        direction = torch.randn_like(ours)
+        gradients = [torch.autograd.grad(y, wanted, direction, retain_graph=True) for y in (ours, theirs)]
+        for a, b in zip([ours, *gradients[0]], [theirs, *gradients[1]], strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=tolerance * max(1, b.abs().max().item()))
+    for a, b in zip(*(torch.autograd.grad(f(x).sum(), x) for f in (gelu, speed.fused_gelu)), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=tolerance)
+    torch.testing.assert_close(gelu(x), speed.fused_gelu(x), rtol=0, atol=tolerance)
+
+
+def test_fused_dropout_follows_the_mode_and_keeps_the_mean():
+    layer = speed.Dropout(0.3)
+    x = torch.ones(100_000)
+    kept = speed.fused_dropout(layer, x)
+    assert kept.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
+    assert kept.mean().item() == pytest.approx(1, abs=0.01)
+    assert torch.equal(speed.fused_dropout(layer.eval(), x), x)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+def test_fused_adamw_equals_ours_for_1000_steps(dtype, tolerance):
+    g = torch.Generator().manual_seed(1)
+    start = [torch.randn(size, generator=g, dtype=dtype) for size in ((6, 4), (4,), (3, 2))]
+    pairs = [[p.clone().requires_grad_() for p in start] for _ in range(2)]
+    optimizers = [
+        AdamW([{"params": p[:1]}, {"params": p[1:], "weight_decay": 0.0}], lr=1e-2, weight_decay=0.1)
+        for p in pairs
+    ]
+    for step in range(1000):
+        gradients = [torch.randn(p.shape, generator=g, dtype=dtype) for p in start]
+        if step % 7 == 3:
+            gradients[2] = None  # takes no part in this step
+        for params in pairs:
+            for p, gradient in zip(params, gradients, strict=True):
+                p.grad = gradient
+        optimizers[0].step()
+        with speed.replaced((AdamW, "update", speed.fused_adamw)):
+            optimizers[1].step()
+        for p, q in zip(*pairs, strict=True):
+            assert (p - q).abs().max() <= tolerance * p.abs().max()
+    assert optimizers[0].state_dict().keys() == optimizers[1].state_dict().keys()
+
+
+def test_replaced_puts_everything_back_also_after_an_error():
+    before = [getattr(owner, name) for owner, name, _ in speed.KERNELS]
+    with pytest.raises(RuntimeError, match="stop"), speed.replaced(*speed.KERNELS):
+        now = [getattr(owner, name) for owner, name, _ in speed.KERNELS]
+        assert now == [function for *_, function in speed.KERNELS]
+        raise RuntimeError("stop")
+    assert [getattr(owner, name) for owner, name, _ in speed.KERNELS] == before
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_a_whole_step_with_and_without_kernels_is_the_eager_step(kind):
+    config = dataclasses.replace(CONFIG, optimizer=kind)
+    trainers = [Trainer(model().double(), config) for _ in range(3)]
+    batches = Batches(TOKENS, 4, 8)
+    for step in range(5):
+        eager = eager_step(trainers[0], *batches.at(step))
+        plain = speed.whole_step(trainers[1], *batches.at(step))
+        with speed.replaced(*speed.KERNELS):
+            fused = speed.whole_step(trainers[2], *batches.at(step))
+        for ours in (plain, fused):
+            for a, b in zip(ours, eager, strict=True):
+                assert a.item() == pytest.approx(b.item(), rel=1e-6)
+    for p, q in zip(trainers[0].model.parameters(), trainers[2].model.parameters(), strict=True):
+        torch.testing.assert_close(p, q, rtol=0, atol=1e-9)
+
+
+# --- the recording
+
+
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+@pytest.mark.parametrize("steps_before", [0, 3])
+def test_what_the_warm_up_did_is_taken_back(kind, steps_before):
+    trainer = Trainer(model(dropout=0.2), dataclasses.replace(CONFIG, optimizer=kind))
+    batches = Batches(TOKENS, 4, 8)
+    for step in range(steps_before):
+        eager_step(trainer, *batches.at(step))
+    twin = Trainer(model(dropout=0.2), dataclasses.replace(CONFIG, optimizer=kind))
+    twin.restore(copy.deepcopy(trainer.state(0, 0.0, 0)))
+    places = [t.data_ptr() for t in trainer.model.parameters()]
+    random = torch.get_rng_state()
+    with speed.unchanged(trainer):
+        eager_step(trainer, *batches.at(9))
+    assert [t.data_ptr() for t in trainer.model.parameters()] == places
+    assert torch.equal(torch.get_rng_state(), random)
+    outcomes = []
+    for one in (trainer, twin):
+        torch.set_rng_state(random)
+        outcomes.append([eager_step(one, *batches.at(step))[0].item() for step in range(3)])
+    assert outcomes[0] == outcomes[1]
+
+
+def test_who_takes_only_eager_steps(monkeypatch):
+    assert speed.only_eager(Trainer(model(), CONFIG)) is None
+    split = Trainer(model(), dataclasses.replace(CONFIG, micro_batch_size=2))
+    assert "micro_batch_size=2 splits the batch" in speed.only_eager(split)
+    half = Trainer(model(), CONFIG)
+    half.scaler = torch.amp.GradScaler("cpu")
+    assert "scaler" in speed.only_eager(half)
+    captured = train(model(), TOKENS, TOKENS[:50], CONFIG, step_fn=speed.CapturedStep(compiled=False))
+    assert losses(captured) == losses(train(model(), TOKENS, TOKENS[:50], CONFIG))  # on a CPU it is eager
+
+
+COMPILED = """
+import sys; sys.path.insert(0, "tests")
+from test_speed import *
+for kind in ("adamw", "muon"):
+    config = dataclasses.replace(CONFIG, optimizer=kind, max_steps=20)
+    eager = losses(train(model(), TOKENS, TOKENS[:50], config))
+    compiled = losses(train(model(), TOKENS, TOKENS[:50], config, step_fn=speed.CompiledStep()))
+    print(max(abs(a - b) for a, b in zip(eager, compiled, strict=True)))
+"""
+
+
+@pytest.mark.skipif(
+    not (shutil.which("c++") or shutil.which("g++")), reason="torch.compile needs a C++ compiler"
+)
+def test_compiled_steps_equal_eager_ones():
+    """In a process without shape checks, which torch.compile does not understand."""
+    environment = {k: v for k, v in os.environ.items() if k != "GPTLIB_CHECK_SHAPES"} | {"TQDM_DISABLE": "1"}
+    done = subprocess.run([sys.executable, "-c", COMPILED], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert all(float(line) < 1e-4 for line in done.stdout.split()) and len(done.stdout.split()) == 2
+
+
+@needs_gpu
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
+def test_captured_steps_equal_eager_ones(kind, compiled):
+    config = dataclasses.replace(CONFIG, optimizer=kind)
+    val = TOKENS[:50]
+    eager = train(model().cuda(), TOKENS, val, config)
+    captured = train(model().cuda(), TOKENS, val, config, step_fn=speed.CapturedStep(compiled))
+    assert max(abs(a - b) for a, b in zip(losses(eager), losses(captured), strict=True)) < 1e-4
+
+
+@needs_gpu
+def test_a_captured_run_resumes_and_draws_new_dropout_masks():
+    def run(start=None, **changes):
+        config, states = dataclasses.replace(CONFIG, checkpoint_interval=20, **changes), []
+        step_fn = speed.CapturedStep(compiled=False)
+
+        def keep(state, val_loss):
+            if val_loss is None:
+                states.append(copy.deepcopy(state))
+
+        model_ = model(dropout=0.2).cuda()
+        return train(
+            model_, TOKENS, TOKENS[:50], config, step_fn=step_fn, checkpointer=keep, start=start
+        ), states
+
+    whole, states = run()
+    torch.manual_seed(99)
+    resumed, _ = run(start=states[0])
+    assert states[0].step == 20
+    assert losses(resumed) == pytest.approx(losses(whole)[20:], abs=1e-5)
+    still, _ = run(learning_rate=1e-9, min_learning_rate=0.0)  # the weights stand still, the batches differ
+    assert len(set(losses(still))) > 45
+
+
+def test_a_step_that_the_machine_cannot_take_is_refused_by_name():
+    assert make_step("auto", torch.device("cpu")) is None and make_step("eager", torch.device("cuda")) is None
+    assert isinstance(make_step("compiled", torch.device("cpu")), speed.CompiledStep)
+    with pytest.raises(ValueError, match="--step captured needs a CUDA GPU: leave it out, or take compiled"):
+        make_step("captured", torch.device("cpu"))
+
+
+# --- decoding
+
+
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_gpu)])
+def test_the_decoder_writes_what_the_model_writes(device):
+    gpt = model(dropout=0.2).to(device).eval()
+    decoder = speed.CapturedDecoder(gpt)
+    for B, T, new in (
+        (1, 3, 12),
+        (1, 1, 7),
+        (3, 2, 6),
+        (1, 7, 5),
+    ):  # beyond block_size=8 too, other batch sizes
+        idx = torch.randint(0, 11, (B, T), generator=torch.Generator().manual_seed(B + T)).to(device)
+        assert torch.equal(generate(decoder, idx, new, temperature=0), generate(gpt, idx, new, temperature=0))
+
+
+@torch.no_grad()
+def test_the_decoders_logits_are_the_models():
+    gpt = model().double().eval()
+    decoder, idx = speed.CapturedDecoder(gpt), TOKENS[None, :8]
+    cache = KVCache(2, 8)
+    torch.use_deterministic_algorithms(True)  # then memory that nobody has written holds NaN
+    logits = [decoder(idx[:, :3], cache)] + [decoder(idx[:, t : t + 1], cache) for t in range(3, 8)]
+    torch.use_deterministic_algorithms(False)
+    torch.testing.assert_close(torch.cat(logits, dim=1), gpt(idx), rtol=0, atol=1e-12)
+    assert cache.length == 8

@@ -1,0 +1,113 @@
+"""Choose settings, freeze them, run the fast presets with several seeds: `python tools/record_seeds.py OUT`.
+
+The choice sees only the training split: its last tenth serves as validation text. Then each preset runs with
+the chosen settings on the whole training split, once for each seed, and all seeds are reported. Written below
+OUT: `runs/choice.json`, and for each preset the run of seed 1 as in a run folder, with its best checkpoint
+below `checkpoints`, and `seeds.json` about all of them.
+"""
+
+import argparse
+import copy
+import dataclasses
+import json
+import statistics
+from pathlib import Path
+
+import torch
+from record_run import for_reading
+
+from gptlib.__main__ import describe, sample_text
+from gptlib.checkpoint import Checkpoint, save_checkpoint
+from gptlib.data import load_corpus, split
+from gptlib.gpt import GPT
+from gptlib.speed import CapturedDecoder, CapturedStep
+from gptlib.tokenizer import CharTokenizer
+from gptlib.training import PRESETS, MetricsLog, RunConfig, train
+
+CANDIDATES = {
+    "char-gpu-race": [{"muon_learning_rate": 0.02}, {"muon_learning_rate": 0.03}],
+    "char-gpu-best": [{"dropout": 0.3}, {"dropout": 0.4}],
+}
+
+
+def changed(run: RunConfig, dropout: float | None = None, **settings) -> RunConfig:
+    """The preset with another dropout or other training settings."""
+    model = run.model if dropout is None else dataclasses.replace(run.model, dropout=dropout)
+    return dataclasses.replace(run, model=model, train=dataclasses.replace(run.train, **settings))
+
+
+def one_run(run: RunConfig, tokens: tuple, seed: int, **hooks) -> tuple[GPT, dict]:
+    """Train with one seed; what it came to. Seconds count from the end of the first step, which sets up."""
+    config = dataclasses.replace(run.train, seed=seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model = GPT(run.model, torch.Generator().manual_seed(seed)).to(device)
+    result = train(model, *tokens, config, step_fn=CapturedStep(), **hooks)
+    first = result.records[0]["seconds"]
+    speeds = [row["tokens_per_second"] for row in result.records[1:] if "tokens_per_second" in row]
+    came_to = {
+        "seed": seed,
+        "seconds": round(result.seconds - first, 2),
+        "set_up_seconds": round(first, 2),
+        "step_ms": round(1e3 * config.batch_size * run.model.block_size / statistics.median(speeds), 2),
+        "final_val_loss": result.val_loss,
+        "best_val_loss": result.best_val_loss,
+        "best_step": result.best_step,
+        "val_losses": [
+            [row["step"], round(row["seconds"] - first, 2), row["val_loss"]]
+            for row in result.records
+            if "val_loss" in row
+        ],
+    }
+    print(json.dumps(came_to), flush=True)
+    return model, came_to
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    args = parser.parse_args()
+    (args.out / "runs").mkdir(parents=True, exist_ok=True)
+    torch._dynamo.config.recompile_limit = 64  # one process trains many models
+    corpus = load_corpus()
+    tokenizer = CharTokenizer.from_text(corpus.text)
+    train_text, val_text = split(corpus.text)
+    tokens = tuple(torch.tensor(tokenizer.encode(text)) for text in (train_text, val_text))
+    choices = {}
+    for name, candidates in CANDIDATES.items():
+        trials = []
+        for settings in candidates:
+            run = changed(PRESETS[name], **settings, sample_interval=0)
+            trials.append({**settings, **one_run(run, split(tokens[0]), seed=1)[1]})
+        best = min(range(len(trials)), key=lambda i: trials[i]["final_val_loss"])
+        choices[name] = {"trials": trials, "chosen": candidates[best]}
+        (args.out / "runs" / "choice.json").write_text(json.dumps(choices, indent=1) + "\n")
+        frozen = changed(PRESETS[name], **candidates[best])
+        record(name, frozen, tokens, tokenizer, corpus, val_text, args.out, args.seeds)
+
+
+def record(name, run, tokens, tokenizer, corpus, val_text, out: Path, n_seeds: int) -> None:
+    """All seeds of one preset with its frozen settings; the first one is kept whole."""
+    folder, seeds, best = out / "runs" / name, [], {}
+    hooks = {
+        "logger": MetricsLog(folder),
+        "checkpointer": lambda state, _: best.update(state=copy.deepcopy(state)),
+        "sample_fn": lambda model: sample_text(CapturedDecoder(model), tokenizer, "\n", 300, seed=1),
+    }
+    for seed in range(1, n_seeds + 1):
+        model, came_to = one_run(run, tokens, seed, **hooks)
+        seeds.append(came_to)
+        (folder / "seeds.json").write_text(json.dumps(seeds, indent=1) + "\n")
+        if seed == 1:
+            config = dataclasses.replace(run.train, seed=seed)
+            settings = describe(name, model, config, corpus, tokens, val_text)
+            (folder / "config.json").write_text(json.dumps(settings, indent=1))
+            checkpoint = Checkpoint(best["state"], run.model, config, tokenizer)
+            save_checkpoint(out / "checkpoints" / name, for_reading(checkpoint))
+        hooks = {}  # the other seeds only run
+
+
+if __name__ == "__main__":
+    main()
