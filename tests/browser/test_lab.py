@@ -10,6 +10,26 @@ def test_start_here_runs_without_errors(notebook):
     assert notebook.errors == [] and notebook.outgoing == []
 
 
+def test_tokenizer_runs_and_its_theatre_follows_the_reader(notebook):
+    notebook.open("01_tokenizer")
+    notebook.run_all()
+    page = notebook.page
+    assert notebook.failures() == []
+    theatre = page.locator(".jp-OutputArea-output:has(input[type=text]):has-text('merges')").first
+    text, slider = theatre.locator("input[type=text]"), theatre.locator(".noUi-handle, [role=slider]").first
+    text.fill("<b>to be</b> to be")
+    text.press("Enter")
+    theatre.get_by_text("18 bytes, 18 tokens").wait_for(timeout=10_000)
+    slider.press("ArrowRight")
+    slider.press("ArrowRight")
+    theatre.get_by_text("2 of").first.wait_for(timeout=10_000)
+    theatre.get_by_text("the same ones").wait_for(timeout=10_000)
+    text.fill("")
+    text.press("Enter")
+    theatre.get_by_text("the text is empty").wait_for(timeout=10_000)
+    assert notebook.errors == [] and notebook.outgoing == []
+
+
 def test_loss_runs_and_its_widgets_follow_the_reader(notebook):
     notebook.open("03_loss")
     notebook.run_all()

@@ -1,0 +1,110 @@
+"""Merge theatre without a browser: its steps, escaped bytes, the comparison with tiktoken, controls."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from gptlib.tokenizer import BPETokenizer
+from gptlib.widgets.merge_theatre import (
+    MAX_BYTES,
+    MergeTheatre,
+    against_tiktoken,
+    compute,
+    escaped,
+    figure,
+    page,
+    picture,
+    summary,
+    told,
+    with_gpt2,
+)
+
+HOSTILE = '<img src=x onerror="alert(1)"> <img src=x onerror="alert(1)">'
+
+
+def test_the_example_on_paper():
+    state = compute("aaabdaaabac")
+    assert [step.joined for step in state.steps] == [None, (97, 97), (97, 98), (256, 257)]
+    assert [step.ids for step in state.steps][-1] == [258, 100, 258, 97, 99]
+    assert state.steps[0].counts[0] == ((97, 97), 4) and state.spelling[258] == b"aaab"
+    assert summary(state, 3) == "3 of 3 merges: 11 bytes, 5 tokens"
+    assert told(state, 0) == "The bytes of the text. Next: a and a, which occur 4 times."
+    assert told(state, 3) == "Joined aa and ab: token 258. No pair occurs twice any more."
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=40), st.booleans())
+def test_every_step_spells_the_text_and_is_tiktokens(text, cut):
+    state = compute(text, cut)
+    for number, step in enumerate(state.steps):
+        assert b"".join(state.spelling[i] for i in step.ids) == text.encode()
+        assert against_tiktoken(state, number).endswith("the same ones")
+    assert all(n < 2 for _, n in state.steps[-1].counts)
+
+
+def test_cut_text_learns_what_the_tokenizer_learns():
+    text = "the cat, the hat, the bat; that cat"
+    state = compute(text, cut=True)
+    trained = BPETokenizer.train(text, 256 + len(state.steps) - 1)
+    assert [step.joined for step in state.steps[1:]] == list(trained.merges)
+    assert state.steps[-1].ids == trained.encode(text)
+
+
+def test_a_difference_from_tiktoken_is_told():
+    state = compute("abab ab")
+    broken = state.__class__(
+        "abab ab", False, (state.steps[1],) + state.steps[1:], state.spelling[:256] + (b"ba",), ()
+    )
+    assert against_tiktoken(broken, 1).endswith("other ones")
+
+
+def test_gpt2s_tokens():
+    assert with_gpt2("Hello world", BPETokenizer.gpt2()).endswith("2 tokens: Hello | ␣world")
+
+
+def test_bytes_are_escaped():
+    assert escaped("a é\n~".encode()) == "a␣\\xc3\\xa9\\x0a~"
+    text = page(compute(HOSTILE), 0) + page(compute(HOSTILE), len(compute(HOSTILE).steps) - 1)
+    assert "<img" not in text and "&lt;" in text
+
+
+def test_a_long_text_is_cut_between_characters():
+    state = compute("é" * 200)
+    assert state.text == "é" * (MAX_BYTES // 2) and "first 160 are shown" in state.notes[0]
+
+
+@pytest.mark.parametrize("text, message", [("", "the text is empty"), ("a\ud800", "lone surrogate")])
+def test_what_cannot_be_encoded_is_named(text, message):
+    with pytest.raises(ValueError, match=message):
+        compute(text)
+
+
+def test_the_picture_shows_each_step():
+    state = compute("aaabdaaabac")
+    image = np.asarray(Image.open(io.BytesIO(picture(state))).convert("L"))
+    assert image.shape == (4 * 44 + 8, 760) and (image < 128).any(axis=1).sum() > 60
+    assert figure(state, 0, 3).data == picture(state, (0, 3))
+    assert picture(state, (0, 3)) != picture(state, (0, 2))
+
+
+def test_the_widget_follows_its_controls():
+    theatre = MergeTheatre("aaabdaaabac")
+    assert theatre.step.max == theatre.play.max == 3 and "11 bytes, 11 tokens" in theatre.page.value
+    theatre.step.value = 3
+    assert theatre.play.value == 3 and "5 tokens" in theatre.page.value
+    assert "5 tokens, the same ones" in theatre.compared.value
+    theatre.text.value = "to be or not to be\\n"
+    assert theatre.step.value == 0 and theatre.state.text == "to be or not to be\n"
+    theatre.cut.value = True
+    assert theatre.state.cut and len(theatre.state.steps[0].parts) == 7
+    theatre.text.value = ""
+    assert "the text is empty" in theatre.message.value and theatre.state.text == "to be or not to be\n"
+    theatre.text.value = "x" * 500
+    assert theatre.error == "" and "500 bytes" in theatre.message.value
+    theatre.text.value = "a\ud800"
+    assert "lone surrogate" in theatre.message.value
+    assert "MergeTheatre: run this notebook" in repr(theatre)
