@@ -11,12 +11,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-# %% ../notebooks/12_generation.ipynb #73fe4362
+# %% ../notebooks/12_generation.ipynb #ba11b635
 def check_settings(temperature: float, top_k: int | None, top_p: float | None) -> None:
     """ValueError that names a setting which makes no sense."""
     if not 0 <= temperature < math.inf:
         raise ValueError(
-            f"temperature={temperature} must not be negative; 0 always takes the likeliest token"
+            f"temperature={temperature} must not be negative, and finite; 0 always takes the likeliest token"
         )
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k={top_k} must be at least 1")

@@ -54,8 +54,14 @@ class Pen:
     def text(self, x, y, words, size=13, anchor="lm", colour=BLACK) -> None:
         self.draw.text((SCALE * x, SCALE * y), words, colour, font(SCALE * size), anchor=anchor)
 
-    def box(self, frame) -> None:
-        self.draw.rectangle([SCALE * edge for edge in frame], outline=BLACK, width=SCALE)
+    def box(self, frame, colour=BLACK, width: int = 1) -> None:
+        """The outline of left, top, right, bottom."""
+        self.draw.rectangle([SCALE * edge for edge in frame], outline=colour, width=SCALE * width)
+
+    def fill(self, frame, colour) -> None:
+        """A filled rectangle; nothing where it would be narrower than half a pixel."""
+        if frame[2] - frame[0] >= 0.5:
+            self.draw.rectangle([SCALE * edge for edge in frame], fill=colour)
 
     def png(self) -> bytes:
         """The small picture's bytes, with few enough colours to be quick to send."""

@@ -1,0 +1,254 @@
+"""The next-token sampler without a browser: distributions, draws, its cache, the controls driven."""
+
+import io
+import math
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from gptlib.gpt import GPT, GPTConfig
+from gptlib.tokenizer import CharTokenizer
+from gptlib.widgets.next_token_sampler import (
+    NextTokenSampler,
+    compute,
+    figure,
+    logits_from_model,
+    percent,
+    render,
+    row,
+    sampler_for_model,
+    summary,
+)
+
+FIVE = torch.tensor([8.0, 1.0, 4.0, 2.0, 1.0]).log()
+TOKENIZER = CharTokenizer.from_text("abcdefghijklmnop\n ")
+BLUE, ORANGE = (0, 114, 178), (213, 94, 0)
+
+
+def model(block_size=8):
+    config = GPTConfig(vocab_size=18, block_size=block_size, n_layer=2, n_head=2, n_embd=16)
+    gpt = GPT(config, torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        for p in gpt.parameters():
+            p.mul_(8 if p.ndim == 2 else 1)
+    return gpt.eval()
+
+
+def counted(gpt, calls):
+    forward = gpt.forward
+    gpt.forward = lambda idx, cache=None: calls.append(idx.shape[1]) or forward(idx, cache)
+    return gpt
+
+
+def test_before_and_after_the_filters_by_hand():
+    state = compute("x", "abcde", FIVE, top_k=3)
+    assert state.labels == ("a", "c", "d", "b", "e")
+    np.testing.assert_allclose(state.raw, [8 / 16, 4 / 16, 2 / 16, 1 / 16, 1 / 16], rtol=1e-6)
+    np.testing.assert_allclose(state.filtered, [8 / 14, 4 / 14, 2 / 14, 0, 0], rtol=1e-6)
+    assert state.possible == 3 and summary(state) == "3 of 5 tokens can come"
+    assert compute("x", "abcde", FIVE, top_p=0.7).possible == 2
+    assert compute("x", "abcde", FIVE, temperature=0).filtered == (1, 0, 0, 0, 0)
+    half = compute("x", "abcde", FIVE, temperature=0.5).filtered
+    np.testing.assert_allclose(half, np.array([64, 16, 4, 1, 1]) / 86, rtol=1e-6)
+
+
+def test_the_tokens_that_are_not_shown_are_counted():
+    state = compute("x", "abcde", FIVE, shown=2)
+    assert state.others == 3 and state.raw_others == pytest.approx(4 / 16)
+    assert summary(state).endswith("the 3 not shown have 25.0 % before the filters, 25.0 % after")
+
+
+@pytest.mark.parametrize(
+    ("logits", "settings", "complaint"),
+    [
+        (FIVE, dict(temperature=-1.0), "temperature=-1.0"),
+        (FIVE, dict(top_k=0), "top_k=0"),
+        (FIVE, dict(top_p=0.0), "top_p=0.0"),
+        (FIVE[:4], {}, r"logits of shape \[4\] for 5 labels"),
+        (torch.full((5,), math.nan), {}, "finite"),
+    ],
+)
+def test_wrong_input_is_refused(logits, settings, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        compute("x", "abcde", logits, **settings)
+
+
+def test_small_shares_never_read_as_none():
+    assert [percent(p) for p in (0, 1e-9, 0.001, 0.5)] == ["0 %", "< 0.1 %", "0.1 %", "50.0 %"]
+
+
+def test_labels_and_texts_are_escaped_and_drawn():
+    tokenizer = CharTokenizer.from_text("<&>")
+    sampler = NextTokenSampler(lambda ids: torch.zeros(3), tokenizer, "<")
+    sampler.take(0)
+    assert "<b>&lt;</b>" in sampler.page.value and "&amp;" in sampler.page.value
+    assert render(compute("\n" * 90, ["\n", "\x07", "<b>"], torch.zeros(3)))
+
+
+def test_the_picture_has_bars_of_the_right_length_and_a_frame():
+    state = compute("x", "abcde", FIVE)
+    picture = np.asarray(Image.open(io.BytesIO(render(state))).convert("RGB")).astype(int)
+    blue = (np.abs(picture - BLUE).max(-1) < 30).sum(axis=1)
+    bars = [blue[66 + 26 * i : 92 + 26 * i].max() for i in range(5)]
+    assert bars[0] / bars[1] == pytest.approx(2, rel=0.05) and bars[1] / bars[2] == pytest.approx(2, rel=0.1)
+    assert (np.abs(picture - ORANGE).max(-1) < 30).sum() == 0
+    sampler = NextTokenSampler(lambda ids: FIVE, CharTokenizer.from_text("abcde"), "a")
+    sampler.press()
+    framed = np.asarray(Image.open(io.BytesIO(figure(sampler.state).data)).convert("RGB")).astype(int)
+    assert (np.abs(framed - ORANGE).max(-1) < 30).sum() > 1000
+
+
+def test_draws_follow_the_bars():
+    sampler = NextTokenSampler(lambda ids: FIVE, CharTokenizer.from_text("abcde"), "a")
+    sampler.top_k.value = 3
+    counts = np.zeros(5)
+    for seed in range(600):
+        sampler.seed.value = seed
+        sampler.press()
+        counts[sampler.state.drawn] += 1
+        sampler.undo()
+    p = np.array([8, 0, 4, 2, 0]) / 14
+    assert (np.abs(counts / 600 - p) <= 4 * np.sqrt(p * (1 - p) / 600)).all(), counts
+
+
+def test_press_draws_then_continues_and_back_takes_it_back():
+    sampler = NextTokenSampler(lambda ids: FIVE + len(ids), CharTokenizer.from_text("abcde"), "ab")
+    assert sampler.back.disabled and sampler.button.description == "Draw" and sampler.text == ""
+    sampler.press()
+    drawn = sampler.state.drawn
+    label = "abcde"[drawn]
+    assert sampler.ids == [0, 1] and sampler.button.description == f"Continue with {label}"
+    assert sum("◀ drawn" in bars.value for bars in sampler.bars) == 1
+    sampler.press()
+    assert sampler.ids == [0, 1, drawn] and sampler.text == label and sampler.state.drawn is None
+    sampler.press()
+    sampler.undo()  # forgets the draw only
+    assert sampler.state.drawn is None and sampler.text == label
+    sampler.undo()
+    assert sampler.text == "" and sampler.back.disabled
+    sampler.undo()  # nothing to take back
+    sampler.press()
+    assert sampler.state.drawn == drawn  # the same dice at the same place
+    sampler.temperature.value = 0
+    assert sampler.state.drawn is None  # drawn from another distribution
+
+
+def test_a_click_on_a_token_takes_it():
+    sampler = NextTokenSampler(lambda ids: FIVE, CharTokenizer.from_text("abcde"), "a")
+    assert [choice.description for choice in sampler.choices[:5]] == ["a", "c", "d", "b", "e"]
+    assert sampler.choices[5].disabled and sampler.bars[5].value == ""
+    sampler.choices[2].click()
+    assert sampler.text == "d"
+    sampler.take(11)
+    assert sampler.text == "d"
+    sampler.button.click()
+    sampler.button.click()
+    assert len(sampler.text) == 2
+    sampler.back.click()
+    assert sampler.text == "d"
+
+
+def test_the_model_is_asked_once_for_each_text():
+    asked = []
+    sampler = NextTokenSampler(
+        lambda ids: asked.append(tuple(ids)) or FIVE, CharTokenizer.from_text("abcde"), "a"
+    )
+    sampler.temperature.value, sampler.top_k.value, sampler.top_p.value = 0.5, 2, 0.5
+    sampler.take(0)
+    sampler.undo()
+    sampler.take(0)
+    assert asked == [(0,), (0, 0)]
+
+
+def test_a_drawn_token_that_is_not_shown_is_named():
+    logits = torch.zeros(18)
+    logits[:13] = 0.01
+    sampler = NextTokenSampler(lambda ids: logits, TOKENIZER, "a")
+    for seed in range(40):
+        sampler.seed.value = seed
+        sampler.press()
+        if sampler.state.drawn not in sampler.state.tokens:
+            assert "which is not among those shown" in sampler.note.value
+            return
+    raise AssertionError("none of 40 draws was outside the rows")
+
+
+def test_bad_prompts_leave_a_message_and_the_text():
+    sampler = sampler_for_model(model(), TOKENIZER, "abc")
+    sampler.prompt.value = "abX"
+    assert "unknown character" in sampler.error and sampler.error in sampler.message.value.replace(
+        "&#x27;", "'"
+    )
+    assert sampler.state.text == "abc"
+    sampler.prompt.value = ""
+    assert "the prompt is empty" in sampler.message.value
+    sampler.prompt.value = r"a\nb"
+    assert sampler.error == sampler.message.value == "" and sampler.state.text == "a\nb"
+
+
+def test_a_model_that_fails_leaves_a_message():
+    def fails(ids):
+        if len(ids) > 1:
+            raise RuntimeError("out of order")
+        return FIVE
+
+    sampler = NextTokenSampler(fails, CharTokenizer.from_text("abcde"), "a")
+    sampler.take(0)
+    assert "RuntimeError: out of order" in sampler.message.value and sampler.text == ""
+
+
+def test_logits_with_the_cache_are_those_without():
+    """Steps on, back, aside, and beyond the window, against the model alone."""
+    gpt = model()
+    logits_of = logits_from_model(gpt)
+    texts = [
+        [1, 2, 3],
+        [1, 2, 3, 4],
+        [1, 2, 3, 4, 5],
+        [1, 2, 3, 4],
+        [1, 2, 3],
+        [1, 2, 9, 9],
+        [7],
+        list(range(12)),
+    ]
+    for ids in [*texts, [7], [7, 8], list(range(8)), list(range(9)), list(range(8))]:
+        with torch.no_grad():
+            expected = gpt(torch.tensor([ids[-8:]]))[0, -1]
+        torch.testing.assert_close(logits_of(ids), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_cache_saves_the_work():
+    calls = []
+    sampler = sampler_for_model(counted(model(), calls), TOKENIZER, "abc")
+    for _ in range(8):
+        sampler.take(0)
+    assert calls == [3, 1, 1, 1, 1, 1, 8, 8, 8]
+
+
+def test_a_cache_is_not_trusted_after_a_failure():
+    gpt = model()
+    logits_of, forward = logits_from_model(gpt), gpt.forward
+    logits_of([1, 2, 3, 4])
+
+    def breaks(idx, cache=None):
+        raise RuntimeError("interrupted")
+
+    gpt.forward = breaks
+    with pytest.raises(RuntimeError):
+        logits_of([1, 9, 9])
+    gpt.forward = forward
+    with torch.no_grad():
+        expected = gpt(torch.tensor([[1, 9, 9, 5]]))[0, -1]
+    torch.testing.assert_close(logits_of([1, 9, 9, 5]), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_rows_say_what_was_cut_off():
+    state = compute("x", "abcde", FIVE, top_k=1)
+    assert "cut off" not in row(state, 0) and "✕ cut off" in row(state, 1)
+
+
+def test_repr_is_short_and_always_the_same():
+    sampler = NextTokenSampler(lambda ids: FIVE, CharTokenizer.from_text("abcde"), "a")
+    assert repr(sampler) == "NextTokenSampler: run this notebook to use it"
