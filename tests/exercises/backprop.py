@@ -1,0 +1,144 @@
+"""Right answers and planted bugs for the exercises of chapter 08."""
+
+import torch
+
+
+def averages(T, dtype):
+    lower = torch.tril(torch.ones(T, T, dtype=dtype))
+    return lower / lower.sum(dim=1, keepdim=True)
+
+
+def by_loop(grad_out):
+    T = len(grad_out)
+    rows = [sum(grad_out[t] / (t + 1) for t in range(s, T)) for s in range(T)]
+    return torch.stack(rows)
+
+
+def in_place(grad_out):
+    grad_out /= torch.arange(1, len(grad_out) + 1)[:, None]
+    return grad_out.flip(0).cumsum(0).flip(0)
+
+
+def counts(grad_out):
+    return torch.arange(1, len(grad_out) + 1, dtype=grad_out.dtype)[:, None]
+
+
+def measured(f, x, h=1e-5, up=1.0, down=1.0, distance=2.0, flat=False, dtype=None):
+    """A right answer, and its parts to be broken."""
+    slopes = []
+    for i in range(x.numel()):
+        values = []
+        for step in (up * h, -down * h):
+            moved = x.clone().flatten()
+            moved[i] += step
+            values.append(float(f(moved.reshape(x.shape))))
+        slopes.append((values[0] - values[1]) / (distance * h))
+    slopes = torch.tensor(slopes, dtype=dtype or x.dtype)
+    return slopes if flat else slopes.reshape(x.shape)
+
+
+def five_points(f, x, h=1e-5):
+    """A formula of higher order."""
+    near, far = measured(f, x, h), measured(f, x, h, up=2, down=2, distance=4)
+    return (4 * near - far) / 3
+
+
+def leaves_x_changed(f, x, h=1e-5):
+    result = measured(f, x, h)
+    x += h
+    return result
+
+
+def all_at_once(f, x, h=1e-5):
+    return torch.full_like(x, (float(f(x + h)) - float(f(x - h))) / (2 * h))
+
+
+def norm_parts(grad_out, x, weight, eps):
+    r = torch.rsqrt((x * x).mean(dim=-1, keepdim=True) + eps)
+    x_hat, grad_hat = x * r, grad_out * weight
+    along = (grad_hat * x_hat).mean(dim=-1, keepdim=True)
+    return r, x_hat, grad_hat, along, (grad_out * x_hat).reshape(-1, len(weight)).sum(dim=0)
+
+
+def from_the_jacobian(grad_out, x, weight, eps):
+    """Row by row, with the whole matrix of slopes."""
+    dim, rows, total = x.shape[-1], [], torch.zeros_like(weight)
+    for g, v in zip(grad_out.reshape(-1, dim), x.reshape(-1, dim), strict=True):
+        r = (v.square().mean() + eps) ** -0.5
+        slopes = r * torch.eye(dim, dtype=v.dtype) - r**3 * torch.outer(v, v) / dim
+        rows.append(slopes @ (g * weight))
+        total = total + g * v * r
+    return torch.stack(rows).reshape(x.shape), total
+
+
+def r_fixed(*given):
+    r, _, grad_hat, _, grad_w = norm_parts(*given)
+    return r * grad_hat, grad_w
+
+
+def centred(*given):
+    r, x_hat, grad_hat, along, grad_w = norm_parts(*given)
+    return r * (grad_hat - grad_hat.mean(dim=-1, keepdim=True) - x_hat * along), grad_w
+
+
+def without_r(*given):
+    _, x_hat, grad_hat, along, grad_w = norm_parts(*given)
+    return grad_hat - x_hat * along, grad_w
+
+
+def summed_along(*given):
+    r, x_hat, grad_hat, _, grad_w = norm_parts(*given)
+    return r * (grad_hat - x_hat * (grad_hat * x_hat).sum(dim=-1, keepdim=True)), grad_w
+
+
+def weight_forgotten(grad_out, x, weight, eps):
+    r, x_hat, _, _, grad_w = norm_parts(grad_out, x, weight, eps)
+    return r * (grad_out - x_hat * (grad_out * x_hat).mean(dim=-1, keepdim=True)), grad_w
+
+
+def rows_not_summed(grad_out, x, weight, eps):
+    r, x_hat, grad_hat, along, _ = norm_parts(grad_out, x, weight, eps)
+    return r * (grad_hat - x_hat * along), grad_out * x_hat
+
+
+def raw_x_in_weight(grad_out, x, weight, eps):
+    r, x_hat, grad_hat, along, _ = norm_parts(grad_out, x, weight, eps)
+    return r * (grad_hat - x_hat * along), (grad_out * x).reshape(-1, len(weight)).sum(dim=0)
+
+
+ALTERNATIVES = {
+    "average_backward": [by_loop, lambda grad_out: averages(len(grad_out), grad_out.dtype).T @ grad_out],
+    "numerical_gradient": [measured, five_points],
+    "rms_norm_backward": [from_the_jacobian],
+}
+
+BUGS = {
+    "average_backward": {
+        "forward once more": lambda g: averages(len(g), g.dtype) @ g,
+        "not divided": lambda g: g.flip(0).cumsum(0).flip(0),
+        "divided by its own place": lambda g: g.flip(0).cumsum(0).flip(0) / counts(g),
+        "one gradient for all": lambda g: (g / counts(g)).sum(0).expand_as(g),
+        "from the past": lambda g: (g / counts(g)).cumsum(0),
+        "only its own place": lambda g: g / counts(g),
+        "in place": in_place,
+    },
+    "numerical_gradient": {
+        "only up": lambda f, x, h: measured(f, x, h, down=0, distance=1),
+        "divides by h": lambda f, x, h: measured(f, x, h, distance=1),
+        "flattened": lambda f, x, h: measured(f, x, h, flat=True).reshape(-1),
+        "float32": lambda f, x, h: measured(f, x, h, dtype=torch.float32),
+        "leaves x changed": leaves_x_changed,
+        "all entries at once": all_at_once,
+        "down minus up": lambda f, x, h: -measured(f, x, h),
+    },
+    "rms_norm_backward": {
+        "r taken as fixed": r_fixed,
+        "LayerNorm's two subtractions": centred,
+        "r forgotten": without_r,
+        "a sum for the mean": summed_along,
+        "weight forgotten": weight_forgotten,
+        "rows not summed": rows_not_summed,
+        "x instead of the normed x": raw_x_in_weight,
+        "only x": lambda *given: from_the_jacobian(*given)[0],
+    },
+}
