@@ -94,6 +94,11 @@ def test_the_picture_has_bars_of_the_right_length_and_a_frame():
     bars = [blue[66 + 26 * i : 92 + 26 * i].max() for i in range(5)]
     assert bars[0] / bars[1] == pytest.approx(2, rel=0.05) and bars[1] / bars[2] == pytest.approx(2, rel=0.1)
     assert (np.abs(picture - ORANGE).max(-1) < 30).sum() == 0
+    cut = np.asarray(
+        Image.open(io.BytesIO(render(compute("x", "abcde", FIVE, top_k=1)))).convert("RGB")
+    ).astype(int)
+    blue = (np.abs(cut - BLUE).max(-1) < 30).sum(axis=1)
+    assert blue[66:92].max() > 235 and blue[92:].max() == 0  # all of it is the likeliest token's
     sampler = NextTokenSampler(lambda ids: FIVE, CharTokenizer.from_text("abcde"), "a")
     sampler.press()
     framed = np.asarray(Image.open(io.BytesIO(figure(sampler.state).data)).convert("RGB")).astype(int)
@@ -131,8 +136,13 @@ def test_press_draws_then_continues_and_back_takes_it_back():
     sampler.undo()  # nothing to take back
     sampler.press()
     assert sampler.state.drawn == drawn  # the same dice at the same place
+    sampler.temperature.value = 1.00000001  # as a page may send it back
+    assert sampler.state.drawn == drawn
     sampler.temperature.value = 0
     assert sampler.state.drawn is None  # drawn from another distribution
+    sampler.press()
+    sampler.seed.value = 2
+    assert sampler.state.drawn is None  # drawn with other dice
 
 
 def test_a_click_on_a_token_takes_it():

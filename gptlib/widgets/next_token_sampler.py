@@ -236,16 +236,21 @@ class NextTokenSampler(widgets.VBox):
         if len(self.labels) != len(logits):
             self.labels = [self.tokenizer.decode([i]) for i in range(len(logits))]
         self.state = compute(self.tokenizer.decode(ids), self.labels, logits, **self.settings())
-        self.ids = list(ids)
+        self.ids, self.used = list(ids), (self.settings(), self.seed.value)
 
     def settings(self) -> dict:
-        """What the controls say, as `compute` takes it."""
-        top_p = None if self.top_p.value == 1 else self.top_p.value
-        return {"temperature": self.temperature.value, "top_k": self.top_k.value or None, "top_p": top_p}
+        """What the controls say, as `compute` takes it. Rounded: the page sends back 0.9 as 0.90000001."""
+        temperature, top_p = round(self.temperature.value, 6), round(self.top_p.value, 6)
+        return {
+            "temperature": temperature,
+            "top_k": self.top_k.value or None,
+            "top_p": None if top_p == 1 else top_p,
+        }
 
     def recompute(self, change=None) -> None:
         """Filter the same logits with the new settings; a token drawn before is forgotten."""
-        self.attempt(self.ids)
+        if self.used != (self.settings(), self.seed.value):
+            self.attempt(self.ids)
 
     def attempt(self, ids: list[int]) -> None:
         """Go to these ids and draw the page; an error leaves a message."""
