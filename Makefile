@@ -1,6 +1,6 @@
 # The book's commands; `make help` lists them.
 .SILENT:
-.PHONY: help lab train test bench export execute browser badges
+.PHONY: help lab train test stress bench export execute browser badges
 
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -20,6 +20,9 @@ train: $(READY)  ## train a model here: the small one on a CPU, the full one on 
 
 test: $(READY) .venv/colab data/tinyshakespeare/input.txt  ## everything: unit tests, house rules, all notebooks, JupyterLab in a browser
 	$(PY) tests/run.py
+
+stress: $(READY)  ## the tests of checkpoints at length: killed writers, flipped bits, full disks
+	GPTLIB_STRESS=1 OMP_NUM_THREADS=1 $(PY) -m pytest -q -m stress tests
 
 bench: $(READY) data/tinyshakespeare/input.txt  ## how fast everything is on this machine: a table, and runs/bench.json
 	$(PY) tools/bench.py

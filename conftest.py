@@ -25,6 +25,7 @@ def corpus_is_there() -> bool:
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "tinyshakespeare: needs TinyShakespeare, skipped without it")
+    config.addinivalue_line("markers", "stress: takes more kills and more damage when GPTLIB_STRESS is set")
 
 
 def pytest_collection_modifyitems(items):

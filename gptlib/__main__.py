@@ -35,7 +35,8 @@ class Train:
     train: TrainConfig
     preset: Literal[tuple(PRESETS)] = "char-cpu"
     out: Path | None = None  # run folder; by default the next free runs/PRESET-NNN
-    resume: bool = False  # go on from the newest valid checkpoint in --out
+    resume: bool = False  # go on from the newest valid checkpoint in --out (or its --mirror)
+    mirror: Path | None = None  # an existing folder on another disk, for a copy of each checkpoint
     step: Literal["auto", "eager", "captured", "compiled"] = (
         "auto"  # auto: compiled on a CUDA GPU, else eager
     )
@@ -72,7 +73,8 @@ def run_train(args: Train) -> None:
     if args.resume:
         if args.out is None:
             raise ValueError("--resume needs --out RUN_FOLDER: the run to go on with")
-        start = state_to_resume(latest_checkpoint(folder), model_config, args.train, tokenizer)
+        newest = latest_checkpoint(folder, *filter(None, [args.mirror]))
+        start = state_to_resume(newest, model_config, args.train, tokenizer)
     elif (folder / "config.json").exists():
         raise ValueError(f"{folder} holds a run already: choose another --out, or go on with --resume")
     train_tokens, val_tokens = (torch.tensor(tokenizer.encode(text)) for text in (train_text, val_text))
@@ -95,7 +97,7 @@ def run_train(args: Train) -> None:
         args.train,
         step_fn=step_fn,
         sample_fn=lambda model: sample_text(model, tokenizer, "\n", 300, seed=args.train.seed),
-        checkpointer=Checkpointer(folder, model_config, args.train, tokenizer),
+        checkpointer=Checkpointer(folder, model_config, args.train, tokenizer, args.mirror),
         logger=MetricsLog(folder),
         start=start,
     )
@@ -190,22 +192,8 @@ def make_step(kind: str, device: torch.device):
 
 
 def state_to_resume(folder: Path, model: GPTConfig, train: TrainConfig, tokenizer):
-    """The checkpoint's TrainState; ValueError lists where the command line's settings differ."""
-    saved = load_checkpoint(folder)
-    differing = [
-        f"{part}.{name}: {value} there, {getattr(wanted, name)} here"
-        for part, there, wanted in [
-            ("model", saved.model_config, model),
-            ("train", saved.train_config, train),
-        ]
-        for name, value in vars(there).items()
-        if value != getattr(wanted, name)
-    ]
-    if saved.tokenizer.fingerprint != tokenizer.fingerprint:
-        there, here = (f"{t.kind} {t.fingerprint}" for t in (saved.tokenizer, tokenizer))
-        differing.insert(0, f"tokenizer: {there} there, {here} here")
-    if differing:
-        raise ValueError(f"{folder} has other settings ({'; '.join(differing)}): pass the same ones")
+    """The checkpoint's TrainState; CheckpointError lists where the command line's settings differ."""
+    saved = load_checkpoint(folder, model_config=model, train_config=train, tokenizer=tokenizer)
     if saved.state.step == train.max_steps:
         raise ValueError(f"{folder} is the end of its run: no step is left; start another with --out")
     return saved.state

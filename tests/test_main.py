@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -122,7 +123,7 @@ def test_arguments_in_any_order(tmp_path):
 RESUMABLE = [*TINY, "--model.dropout", "0.2", "--train.checkpoint-interval", "1"]
 
 
-def stop_after_step_3(folder):
+def stop_after_step_3(folder, *more):
     """A run that is interrupted when step 3 has been saved."""
     real_train = command_line.train
 
@@ -136,7 +137,7 @@ def stop_after_step_3(folder):
 
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(command_line, "train", interrupted)
-        run("train", "--out", folder, *RESUMABLE)
+        run("train", "--out", folder, *RESUMABLE, *more)
     assert latest_checkpoint(folder).name == "step_000003"
 
 
@@ -166,6 +167,20 @@ def test_resuming_passes_over_a_damaged_checkpoint(tmp_path, caplog):
     assert run("train", "--out", stopped, "--resume", *RESUMABLE) == 0
     assert "step_000003/model.safetensors is damaged" in caplog.text
     assert losses(stopped)[-3:] == losses(whole)[-3:]  # step 3 again, and step 4
+
+
+def test_a_lost_machine_and_its_mirror(tmp_path):
+    """Colab's case: run folder and machine are gone, the copy on the drive is there."""
+    whole, lost, anew, drive = (tmp_path / name for name in ("whole", "lost", "anew", "drive"))
+    drive.mkdir()
+    assert run("train", "--out", whole, *RESUMABLE) == 0
+    stop_after_step_3(lost, "--mirror", drive)
+    shutil.rmtree(lost)
+    assert run("train", "--out", anew, "--mirror", drive, "--resume", *RESUMABLE) == 0
+    assert losses(anew) == losses(whole)[-len(losses(anew)) :] and losses(anew)
+    assert contents(drive) == {
+        name: value for name, value in contents(anew).items() if name.startswith("checkpoints")
+    }
 
 
 def test_sample_is_the_same_for_the_same_seed(finished, capsys):
