@@ -226,6 +226,87 @@ def test_hooks_get_what_they_are_promised():
     assert all(r["train_loss"] == 2.0 and r["grad_norm"] == 1.0 for r in records if "train_loss" in r)
 
 
+class Spoilt(GPT):
+    """A model whose logits are not finite at the given calls in training."""
+
+    def __init__(self, at, value=math.nan):
+        super().__init__(TINY, torch.Generator().manual_seed(0))
+        self.at, self.value, self.calls = at, value, 0
+
+    def forward(self, idx, cache=None):
+        logits = super().forward(idx, cache)
+        if self.training:
+            self.calls += 1
+            if self.calls in self.at:
+                return logits * self.value
+        return logits
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_step_without_finite_numbers_changes_nothing_and_is_named(value):
+    spoilt, weights = Spoilt(at={3, 4, 9}, value=value), []
+    keep = lambda record: weights.append([p.detach().clone() for p in spoilt.parameters()])  # noqa: E731
+    result = train(spoilt, corpus(), corpus(), dataclasses.replace(CONFIG, eval_interval=0), logger=keep)
+    skipped = [r for r in result.records if "skipped" in r]
+    assert [r["step"] for r in skipped] == [3, 4, 9] and "step 3 is" in skipped[0]["skipped"]
+    steps = [r["step"] for r in result.records if "val_loss" not in r]
+    for before, after in ((2, 3), (3, 4), (8, 9)):
+        pairs = zip(weights[steps.index(before)], weights[steps.index(after)], strict=True)
+        assert all(torch.equal(p, q) for p, q in pairs)
+    assert not all(
+        torch.equal(p, q) for p, q in zip(weights[steps.index(4)], weights[steps.index(5)], strict=True)
+    )
+    assert math.isfinite(result.val_loss)
+
+
+def test_too_many_such_steps_in_a_row_end_the_run():
+    saved = []
+    spoilt = Spoilt(at=set(range(5, 99)))
+    message = "step 14 is nan, the gradient norm nan, 10 steps in a row: lower learning_rate.*batch 13"
+    with pytest.raises(TrainingError, match=message):
+        train(
+            spoilt,
+            corpus(),
+            corpus(),
+            dataclasses.replace(CONFIG, max_steps=30),
+            checkpointer=lambda state, val_loss: saved.append(copy.deepcopy(state)),
+        )
+    assert [state.step for state in saved] == [4]
+    assert all(p.isfinite().all() for p in saved[0].model.values())
+    nine = train(Spoilt(at=set(range(5, 14))), corpus(), corpus(), dataclasses.replace(CONFIG, max_steps=30))
+    assert sum("skipped" in r for r in nine.records) == 9 and nine.step == 30
+
+
+@pytest.mark.parametrize(
+    "batch, micro, advice",
+    [
+        (64, None, "with 64 windows of 8 tokens at once: set micro_batch_size=32: 2 of them"),
+        (64, 16, "with 16 windows of 8 tokens at once: set micro_batch_size=8: 8 of them"),
+        (15, None, "with 15 windows of 8 tokens at once: set micro_batch_size=5: 3 of them"),
+        (7, None, "set micro_batch_size=1: 7 of them make the same batch of 7"),
+        (4, 1, "with 1 windows of 8 tokens at once: lower block_size=8 or n_layer=2"),
+    ],
+)
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("not enough memory: you tried")]
+)
+def test_out_of_memory_proposes_what_fits(batch, micro, advice, error):
+    def step_fn(trainer, x, y):
+        raise error
+
+    config = dataclasses.replace(CONFIG, batch_size=batch, micro_batch_size=micro)
+    with pytest.raises(TrainingError, match=f"out of memory at step 1, .*{advice}"):
+        train(model(), corpus(), corpus(), config, step_fn=step_fn)
+
+
+def test_other_errors_stay_what_they_are():
+    def step_fn(trainer, x, y):
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match="^shapes differ$"):
+        train(model(), corpus(), corpus(), CONFIG, step_fn=step_fn)
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_loss_that_is_not_finite_stops_the_run(value):
     saved = []
@@ -234,7 +315,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(value):
         return torch.tensor(value if len(seen) == 5 else 2.0), torch.tensor(1.0)
 
     seen = []
-    with pytest.raises(TrainingError, match=f"step 6 is {value}.*learning rate"):
+    with pytest.raises(TrainingError, match=f"step 6 is {value}, the gradient norm 1: lower learning_rate"):
         train(
             model(),
             corpus(),

@@ -94,3 +94,38 @@ def follow(scaler, overflow: bool) -> tuple[float, int]:
 def spelled(history: str) -> str:
     """`ggo` -> "good, good, overflow"."""
     return ", ".join("overflow" if letter == "o" else "good" for letter in history)
+
+
+@exercise(difficulty=2, minutes=10)
+def largest_micro_batch(attempt):
+    """attempt(batch_size, fits) -> the largest divisor of batch_size that fits into memory."""
+    for batch, room in ((64, 64), (64, 63), (64, 20), (12, 5), (30, 7), (7, 3), (48, 1), (36, 35), (1, 1)):
+        right = max(m for m in range(1, min(batch, room) + 1) if batch % m == 0)
+        asked = []
+
+        def fits(micro, asked=asked, batch=batch, room=room):
+            expect(
+                isinstance(micro, int) and micro >= 1,
+                f"fits was asked about {micro!r}: windows are 1, 2, 3 …",
+            )
+            asked.append(micro)
+            expect(
+                len(asked) <= batch,
+                f"batch_size={batch}: fits was asked {len(asked)} times, each try is slow",
+            )
+            return micro <= room
+
+        case = f"batch_size={batch}, memory for {room}"
+        found = attempt(batch, fits)
+        expect(isinstance(found, int), f"{case}: return a whole number, not {type(found).__name__}")
+        expect(found <= room, f"{case}: {found} windows do not fit")
+        expect(
+            batch % found == 0, f"{case}: {found} does not divide {batch}, so the last piece would be shorter"
+        )
+        expect(found == right, f"{case}: {right} is larger than {found}, divides {batch} and fits")
+    try:
+        attempt(8, lambda micro: False)
+    except ValueError as error:
+        expect("8" in str(error), "nothing fits: name the batch size, 8, in the ValueError")
+    else:
+        expect(False, "not even one window fits: raise a ValueError")

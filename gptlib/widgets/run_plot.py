@@ -23,8 +23,10 @@ def spread(heights: list[float], gap: float) -> list[float]:
     return [places[i] for i in range(len(heights))]
 
 
-def plot_run(records: list[dict], rungs: dict[str, float], title: str) -> Figure:
+def plot_run(records: list[dict], rungs: dict[str, float], title: str, norms: bool = False) -> Figure:
     """Training and validation loss, the rungs {name: loss} as labelled lines, the learning rate below.
+
+    With `norms` the gradient norm has a panel at the foot.
 
     ValueError when the records hold no training loss. The loss axis is logarithmic: the low rungs lie close
     together, and they are the ones that matter.
@@ -32,7 +34,9 @@ def plot_run(records: list[dict], rungs: dict[str, float], title: str) -> Figure
     steps, train_loss = series(records, "train_loss")
     if not steps:
         raise ValueError(f"none of the {len(records)} records holds a train_loss")
-    figure, (top, bottom) = plt.subplots(2, sharex=True, height_ratios=(4, 1), figsize=(7.2, 4.8))
+    heights, size = ((4, 1, 1), (7.2, 5.8)) if norms else ((4, 1), (7.2, 4.8))
+    figure, panels = plt.subplots(len(heights), sharex=True, height_ratios=heights, figsize=size)
+    top, bottom = panels[:2]
     top.plot(steps, train_loss, linestyle="-", linewidth=1, color="#56B4E9", label="training batch")
     val_steps, val_loss = series(records, "val_loss")
     top.plot(val_steps, val_loss, linestyle="-", marker="o", color="#0072B2", label="validation")
@@ -48,8 +52,8 @@ def plot_run(records: list[dict], rungs: dict[str, float], title: str) -> Figure
     ticks = [loss for loss in TICKS if top.get_ylim()[0] <= loss <= top.get_ylim()[1]]
     top.set_yticks(ticks, [f"{loss:g}" for loss in ticks])
     top.yaxis.set_minor_locator(NullLocator())
-    heights = spread([height_on(top, loss) for loss in rungs.values()], LABEL_HEIGHT)
-    for (name, loss), height in zip(rungs.items(), heights, strict=True):
+    places = spread([height_on(top, loss) for loss in rungs.values()], LABEL_HEIGHT)
+    for (name, loss), height in zip(rungs.items(), places, strict=True):
         top.axhline(loss, color="#555555", linestyle=":", linewidth=1)
         top.annotate(
             f"{name} {loss:.2f}",
@@ -63,8 +67,13 @@ def plot_run(records: list[dict], rungs: dict[str, float], title: str) -> Figure
     top.set(ylabel="loss (nats per token)", title=title)
     top.legend(loc="upper center")
     bottom.plot(*series(records, "learning_rate"), linestyle="-", color="#000000")
-    bottom.set(xlabel="step", ylabel="learning\nrate", ylim=(0, None))
-    bottom.grid(True)
+    bottom.set(ylabel="learning\nrate", ylim=(0, None))
+    if norms:
+        panels[2].plot(*series(records, "grad_norm"), linestyle="-", linewidth=1, color="#000000")
+        panels[2].set(ylabel="gradient\nnorm", ylim=(0, None))
+    panels[-1].set(xlabel="step")
+    for panel in panels[1:]:
+        panel.grid(True)
     return figure
 
 

@@ -57,12 +57,76 @@ def scale_with(**switches):
     return lambda *settings: scale_rule(*settings, **switches)
 
 
+def divisors(batch, fits):
+    """Downwards through the divisors."""
+    for pieces in range(1, batch + 1):
+        if batch % pieces == 0 and fits(batch // pieces):
+            return batch // pieces
+    raise ValueError(f"not one window of batch_size={batch} fits")
+
+
+def upwards(batch, fits):
+    """From one window on, until one number does not fit."""
+    best = 0
+    for m in range(1, batch + 1):
+        if batch % m == 0:
+            if not fits(m):
+                break
+            best = m
+    if not best:
+        raise ValueError(f"batch_size={batch}: memory is too small for one window")
+    return best
+
+
+def halves(batch, fits):
+    micro = batch
+    while micro > 1 and not fits(micro):
+        micro //= 2
+    return micro
+
+
+def whatever_fits(batch, fits):
+    micro = batch
+    while not fits(micro):
+        micro -= 1
+        if micro == 0:
+            raise ValueError(f"nothing of batch_size={batch} fits")
+    return micro
+
+
+def or_else(batch, fits, otherwise):
+    try:
+        return divisors(batch, fits)
+    except ValueError:
+        return otherwise(batch)
+
+
+def without_naming(batch):
+    raise ValueError("out of memory")
+
+
+def smallest(batch, fits):
+    divisors(batch, fits)
+    return 1
+
+
 ALTERNATIVES = {
+    "largest_micro_batch": [divisors, upwards],
     "accumulated_gradient": [as_sum_of_rows, row_by_row],
     "next_scale": [one_expression, scale_rule],
 }
 
 BUGS = {
+    "largest_micro_batch": {
+        "only halves": halves,
+        "does not divide": whatever_fits,
+        "the whole batch": lambda batch, fits: or_else(batch, lambda m: True, without_naming),
+        "always one": smallest,
+        "zero when nothing fits": lambda batch, fits: or_else(batch, fits, lambda batch: 0),
+        "error without the number": lambda batch, fits: or_else(batch, fits, without_naming),
+        "the number of pieces": lambda batch, fits: batch // divisors(batch, fits),
+        "asks again and again": lambda batch, fits: [fits(1) for _ in range(99)] and divisors(batch, fits),
+    },
     "accumulated_gradient": {
         "summed without shares": lambda f, x, y, micro: sum(f(a, b) for a, b in pieces(x, y, micro)),
         "plain mean of the pieces": plain_mean,
