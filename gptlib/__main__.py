@@ -75,6 +75,7 @@ def run_train(args: Train) -> None:
             raise ValueError("--resume needs --out RUN_FOLDER: the run to go on with")
         newest = latest_checkpoint(folder, *filter(None, [args.mirror]))
         start = state_to_resume(newest, model_config, args.train, tokenizer)
+        say_what_differs(folder, device)
     elif (folder / "config.json").exists():
         raise ValueError(f"{folder} holds a run already: choose another --out, or go on with --resume")
     train_tokens, val_tokens = (torch.tensor(tokenizer.encode(text)) for text in (train_text, val_text))
@@ -225,6 +226,16 @@ def next_free(folder: Path, preset: str) -> Path:
     return path
 
 
+def say_what_differs(folder: Path, device: torch.device) -> None:
+    """A line when a run goes on elsewhere than it began: the losses will then differ in their last digits."""
+    settings = folder / "config.json"
+    there = json.loads(settings.read_text())["device"] if settings.exists() else device_name(device)
+    if there != device_name(device):
+        print(
+            f"this run was on {there}, here it is {device_name(device)}: not equal to the last bit from here on"
+        )
+
+
 def device_name(device: torch.device) -> str:
     """The GPU's name, or the number of CPU threads."""
     if device.type == "cuda":
@@ -252,7 +263,7 @@ def parse(argv: list[str]) -> Train | Sample | Evaluate:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; every expected error is one line and exit code 2."""
+    """Run a command; every expected error is one line and exit code 2. Ctrl-C: 130, SIGTERM: 143."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     complaint = io.StringIO()
     try:
@@ -265,6 +276,9 @@ def main(argv: list[str] | None = None) -> int:
     run = {Train: run_train, Sample: run_sample, Evaluate: run_evaluate}[type(args)]
     try:
         run(args)
+    except KeyboardInterrupt as stop:
+        print(f"\n{stop or 'stopped'}; train --resume goes on with what was saved", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # whoever reads the output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (CheckpointError, TrainingError, ValueError, OSError) as error:

@@ -2,13 +2,15 @@
 
 # %% auto #0
 __all__ = ['ON_CPU', 'ON_GPU', 'RACE', 'BEST', 'PRESETS', 'BAD_STEPS', 'choose_precision', 'TrainConfig', 'RunConfig',
-           'TrainState', 'TrainResult', 'TrainingError', 'Trainer', 'eager_step', 'memory_advice', 'train',
-           'MetricsLog']
+           'TrainState', 'TrainResult', 'TrainingError', 'Trainer', 'eager_step', 'memory_advice', 'stop_signals',
+           'train', 'MetricsLog']
 
-# %% ../notebooks/10_training.ipynb #b74472db
+# %% ../notebooks/10_training.ipynb #c5ea1100
 import contextlib
 import json
 import math
+import signal
+import threading
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -196,7 +198,7 @@ def eager_step(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -
     scaler.update()
     return total, norm
 
-# %% ../notebooks/10_training.ipynb #169cdb4e
+# %% ../notebooks/10_training.ipynb #490cab32
 BAD_STEPS = 10  # so many steps in a row without a finite loss and gradient end a run
 
 
@@ -217,6 +219,28 @@ def memory_advice(config: TrainConfig, model: GPTConfig, step: int):
         raise TrainingError(message) from None
 
 
+@contextlib.contextmanager
+def stop_signals():
+    """Inside, Ctrl-C, a notebook's stop button (SIGINT) and SIGTERM are noted in the list that this yields.
+
+    So a step is never broken off half-way. A second signal of the same kind acts at once, as it always does.
+    Outside the main thread, where Python takes no signals, the list stays empty.
+    """
+    asked, before = [], {}
+
+    def note(number, frame):
+        asked.append(number)
+        signal.signal(number, before[number])
+
+    if threading.current_thread() is threading.main_thread():
+        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def train(
     model: GPT,
     train_tokens,
@@ -232,7 +256,8 @@ def train(
     """Train `model` in place, on the device its parameters are on. Tokens: lists, arrays or tensors.
 
     A step without an update (loss or gradient norm not finite) is recorded as "skipped"; `BAD_STEPS` of them in a
-    row are a TrainingError, and so is a memory that does not suffice. ValueError for too short a text, or no steps
+    row are a TrainingError, and so is a memory that does not suffice. Asked to stop, it ends the step, saves, and
+    raises KeyboardInterrupt (SIGINT) or SystemExit with code 143 (SIGTERM). ValueError for too short a text, or no steps
     left.
     """
     trainer, step_fn = Trainer(model, config), step_fn or eager_step
@@ -263,45 +288,54 @@ def train(
 
     logged, bad = (first, began), 0
     progress = tqdm(range(first, end), "training", end, initial=first, unit="step")
-    for step in progress:
-        model.train()
-        rate = cosine_schedule(step, max_lr=top, min_lr=low, warmup_steps=warmup, max_steps=end)
-        set_learning_rate(trainer.optimizer, rate / top)
-        x, y = batches.at(step)
-        done = step + 1
-        with memory_advice(config, model.config, done):
-            loss, norm = step_fn(trainer, x, y)
-        log = due(config.log_interval) or done == first + 1
-        if log or step_fn is eager_step:  # to ask other steps each time would make a GPU wait
-            bad = 0 if (loss + norm).isfinite() else bad + 1
-        if bad:
-            found = f"the loss at step {done} is {loss.item():.4g}, the gradient norm {norm.item():.4g}"
-            record(done, skipped=found)
-            if bad == most_bad:
-                again = f", {bad} steps in a row" if bad > 1 else ""
-                raise TrainingError(
-                    f"{found}{again}: lower learning_rate={top}, or look at batch {step} of seed {config.seed}; "
-                    "the checkpoints so far are sound"
-                )
-        elif log:
-            value, now = loss.item(), time.perf_counter()
-            speed = round((done - logged[0]) * y.numel() / (now - logged[1]))
-            record(done, train_loss=value, learning_rate=rate, grad_norm=norm.item(), tokens_per_second=speed)
-            logged = done, now
-            measured = {"val": f"{val_loss:.3f}"} if math.isfinite(val_loss) else {}
-            progress.set_postfix(loss=f"{value:.3f}", **measured)
-        if due(config.eval_interval):
-            model.eval()  # no dropout
-            val_loss = evaluate(trainer.predict, val_tokens, model.config.block_size, windows)
-            record(done, val_loss=val_loss)
-            if val_loss < best_val_loss:
-                best_val_loss, best_step = val_loss, done
+    with stop_signals() as asked:
+        for step in progress:
+            model.train()
+            rate = cosine_schedule(step, max_lr=top, min_lr=low, warmup_steps=warmup, max_steps=end)
+            set_learning_rate(trainer.optimizer, rate / top)
+            x, y = batches.at(step)
+            done = step + 1
+            with memory_advice(config, model.config, done):
+                loss, norm = step_fn(trainer, x, y)
+            log = due(config.log_interval) or done == first + 1
+            if log or step_fn is eager_step:  # to ask other steps each time would make a GPU wait
+                bad = 0 if (loss + norm).isfinite() else bad + 1
+            if bad:
+                found = f"the loss at step {done} is {loss.item():.4g}, the gradient norm {norm.item():.4g}"
+                record(done, skipped=found)
+                if bad == most_bad:
+                    again = f", {bad} steps in a row" if bad > 1 else ""
+                    raise TrainingError(
+                        f"{found}{again}: lower learning_rate={top}, or look at batch {step} of seed {config.seed}; "
+                        "the checkpoints so far are sound"
+                    )
+            elif log:
+                value, now = loss.item(), time.perf_counter()
+                speed = round((done - logged[0]) * y.numel() / (now - logged[1]))
+                record(done, train_loss=value, learning_rate=rate, grad_norm=norm.item(), tokens_per_second=speed)
+                logged = done, now
+                measured = {"val": f"{val_loss:.3f}"} if math.isfinite(val_loss) else {}
+                progress.set_postfix(loss=f"{value:.3f}", **measured)
+            if due(config.eval_interval):
+                model.eval()  # no dropout
+                val_loss = evaluate(trainer.predict, val_tokens, model.config.block_size, windows)
+                if not math.isfinite(val_loss):
+                    raise TrainingError(f"the validation loss at step {done} is {val_loss}: lower learning_rate={top}")
+                record(done, val_loss=val_loss)
+                if val_loss < best_val_loss:
+                    best_val_loss, best_step = val_loss, done
+                    if checkpointer:
+                        checkpointer(trainer.state(done, best_val_loss, best_step), val_loss)
+            if sample_fn and config.sample_interval and due(config.sample_interval) and not bad:
+                record(done, sample=sample_fn(model))
+            if checkpointer and due(config.checkpoint_interval):
+                checkpointer(trainer.state(done, best_val_loss, best_step), None)
+            if asked:
                 if checkpointer:
-                    checkpointer(trainer.state(done, best_val_loss, best_step), val_loss)
-        if sample_fn and config.sample_interval and due(config.sample_interval):
-            record(done, sample=sample_fn(model))
-        if checkpointer and due(config.checkpoint_interval):
-            checkpointer(trainer.state(done, best_val_loss, best_step), None)
+                    checkpointer(trainer.state(done, best_val_loss, best_step), None)
+                if asked[0] == signal.SIGTERM:
+                    raise SystemExit(128 + signal.SIGTERM)
+                raise KeyboardInterrupt(f"stopped after step {done}")
     return TrainResult(done, val_loss, best_val_loss, best_step, time.perf_counter() - began, records)
 
 # %% ../notebooks/10_training.ipynb #0c01df52

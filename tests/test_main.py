@@ -6,8 +6,10 @@ import math
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -135,9 +137,9 @@ def stop_after_step_3(folder, *more):
 
         return real_train(*arguments, checkpointer=plug, **hooks)
 
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command_line, "train", interrupted)
-        run("train", "--out", folder, *RESUMABLE, *more)
+        assert run("train", "--out", folder, *RESUMABLE, *more) == 130
     assert latest_checkpoint(folder).name == "step_000003"
 
 
@@ -438,4 +440,33 @@ def test_a_loss_that_is_not_finite(tmp_path, capsys):
         == 2
     )
     err = capsys.readouterr().err
-    assert re.fullmatch(r"error: the loss at step \d is nan: lower the learning rate.*\n", err)
+    assert re.fullmatch(r"error: the validation loss at step 2 is nan: lower learning_rate=1e\+30\n", err)
+
+
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_asked_to_stop_a_run_saves_and_leaves(tmp_path, number, code):
+    folder = tmp_path / "run"
+    endless = " ".join(TINY).replace("max-steps 4", "max-steps 100000").split()
+    command = [sys.executable, "-m", "gptlib", "train", "--out", str(folder), *endless]
+    with subprocess.Popen(
+        command, env={**os.environ, "TQDM_DISABLE": "1"}, stderr=subprocess.PIPE
+    ) as process:
+        began = time.monotonic()
+        while not (folder / "metrics.jsonl").exists() and time.monotonic() - began < 60:
+            time.sleep(0.05)
+        process.send_signal(number)
+        said = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == code, said
+    checkpoint = load_checkpoint(latest_checkpoint(folder))
+    assert checkpoint.state.step == metrics(folder)[-1]["step"] >= 1
+    assert "Traceback" not in said and (number == signal.SIGTERM or "--resume goes on" in said)
+
+
+def test_another_number_of_threads_is_said(tmp_path, capsys):
+    folder = tmp_path / "run"
+    stop_after_step_3(folder)
+    settings = json.loads((folder / "config.json").read_text())
+    assert settings["device"] == f"CPU, {torch.get_num_threads()} threads"
+    (folder / "config.json").write_text(json.dumps({**settings, "device": "CPU, 99 threads"}))
+    assert run("train", "--out", folder, "--resume", *RESUMABLE) == 0
+    assert "this run was on CPU, 99 threads, here it is CPU, " in capsys.readouterr().out

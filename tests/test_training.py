@@ -5,6 +5,9 @@ import dataclasses
 import json
 import logging
 import math
+import os
+import signal
+import threading
 
 import pytest
 import torch
@@ -352,6 +355,17 @@ def test_resuming_equals_the_uninterrupted_run_bit_for_bit(optimizer, at):
         assert torch.equal(p, q)
 
 
+def test_resuming_without_the_scalers_state_is_noticed(monkeypatch):
+    monkeypatch.setattr("gptlib.training.choose_precision", lambda wanted, device: torch.float16)  # on a CPU
+    states, config = [], dataclasses.replace(CONFIG, checkpoint_interval=1)
+    train(
+        model(), corpus(), corpus(), config, checkpointer=lambda state, _: states.append(copy.deepcopy(state))
+    )
+    assert states[0].scaler["scale"] > 0
+    with pytest.raises(RuntimeError, match="source state dict is empty"):
+        train(model(), corpus(), corpus(), config, start=dataclasses.replace(states[0], scaler={}))
+
+
 @pytest.mark.parametrize("lost", ["rng", "optimizer", "step"])
 def test_resuming_without_one_part_is_noticed(lost):
     states = {}
@@ -456,3 +470,35 @@ def test_the_library_prints_nothing(capsys, caplog):
     with caplog.at_level(logging.INFO):
         train(model(), corpus(), corpus(), CONFIG)
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("number, error", [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, SystemExit)])
+def test_asked_to_stop_it_ends_the_step_and_saves(number, error):
+    saved, before = [], signal.getsignal(number)
+
+    def step_fn(trainer, x, y):
+        if trainer.calls == 5:
+            os.kill(os.getpid(), number)
+        trainer.calls += 1
+        return eager_step(trainer, x, y)
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(error) as raised:
+        patch.setattr(Trainer, "calls", 0, raising=False)
+        train(
+            model(),
+            corpus(),
+            corpus(),
+            dataclasses.replace(CONFIG, max_steps=50, eval_interval=0),
+            step_fn=step_fn,
+            checkpointer=lambda state, _: saved.append(state.step),
+        )
+    assert saved == [6] and signal.getsignal(number) is before
+    assert raised.value.args == ((143,) if error is SystemExit else ("stopped after step 6",))
+
+
+def test_in_another_thread_it_trains_too():
+    results = []
+    thread = threading.Thread(target=lambda: results.append(train(model(), corpus(), corpus(), CONFIG)))
+    thread.start()
+    thread.join()
+    assert results[0].step == CONFIG.max_steps
