@@ -2,16 +2,16 @@
 
 # %% auto #0
 __all__ = ['KERNELS', 'step_flops', 'fused_linear', 'fused_layer_norm', 'fused_dropout', 'fused_gelu', 'fused_adamw', 'replaced',
-           'loss_of', 'whole_step', 'only_eager', 'CompiledStep', 'CapturedStep', 'on_side_stream', 'unchanged',
-           'moving_tensors', 'FixedLayerCache', 'CapturedDecoder']
+           'loss_of', 'whole_step', 'only_eager', 'compiled_loss', 'CompiledStep', 'CapturedStep', 'on_side_stream',
+           'unchanged', 'moving_tensors', 'FixedLayerCache', 'CapturedDecoder']
 
-# %% ../notebooks/14_speed.ipynb #aff9ea56
+# %% ../notebooks/14_speed.ipynb #3198f156
 import contextlib
 import math
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 import gptlib.block
@@ -111,7 +111,13 @@ def only_eager(trainer: Trainer) -> str | None:
         return f"micro_batch_size={trainer.config.micro_batch_size} splits the batch"
     return None
 
-# %% ../notebooks/14_speed.ipynb #24086659
+# %% ../notebooks/14_speed.ipynb #28541d6a
+def compiled_loss():
+    """`loss_of`, compiled: (trainer, x, y) -> loss."""
+    options = {"triton.mix_order_reduction": False}  # LayerNorm's gradients in two kernels instead of one slow one
+    return torch.compile(loss_of, options={k: v for k, v in options.items() if k in torch._inductor.list_options()})
+
+
 class CompiledStep:
     """A step for `train(step_fn=…)` whose forward and backward pass are compiled; on a CPU too.
 
@@ -119,25 +125,25 @@ class CompiledStep:
     """
 
     def __init__(self):
-        self.loss_fn = torch.compile(loss_of)
+        self.loss_fn = compiled_loss()
 
     def __call__(self, trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]):
         if only_eager(trainer):
             return eager_step(trainer, x, y)
         return whole_step(trainer, x, y, self.loss_fn)
 
-# %% ../notebooks/14_speed.ipynb #7734ec04
+# %% ../notebooks/14_speed.ipynb #81ce540e
 class CapturedStep:
     """A step for `train(step_fn=…)` that is recorded once as a CUDA graph and then replayed.
 
-    `compiled`: what is recorded is compiled first, which takes about half a minute and makes the replay faster.
+    `compiled`: what is recorded is compiled first, which takes about 20 seconds and makes the replay faster.
     Inside the recording the KERNELS stand in for the layers; outside nothing changes. Weights, the optimizer's
     memory and the random numbers go on as in an eager run, so checkpoints are the same. Falls back to
     `eager_step` where `only_eager` says why, and on a CPU. One object serves one run.
     """
 
     def __init__(self, compiled: bool = True):
-        self.loss_fn = torch.compile(loss_of) if compiled else loss_of
+        self.loss_fn = compiled_loss() if compiled else loss_of
         self.graph = None
 
     def __call__(self, trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]):
@@ -195,7 +201,7 @@ def moving_tensors(trainer: Trainer) -> list[Tensor]:
     memory = [t for optimizer in optimizers for state in optimizer.state.values() for t in state.values()]
     return [*trainer.model.parameters(), *memory]
 
-# %% ../notebooks/14_speed.ipynb #dff0caad
+# %% ../notebooks/14_speed.ipynb #eaf7cbef
 class FixedLayerCache:
     """A LayerCache whose tensors never move or grow: all `block_size` keys are there, the position says which count."""
 
@@ -215,11 +221,13 @@ class CapturedDecoder(nn.Module):
 
     Called like the model: idx int64 [B, T], cache -> logits [B, T, vocab]. Beyond `block_size`, where the cache is
     of no use, and for the prompt the model itself is called. Recorded at the first token, and again for another B.
+    `compiled`: what is recorded is compiled first, which takes some seconds.
     """
 
-    def __init__(self, model: GPT):
+    def __init__(self, model: GPT, compiled: bool = False):
         super().__init__()
         self.model, self.config = model, model.config
+        self.through = torch.compile(self.through_model) if compiled else self.through_model
         self.batch, self.graph = None, None
 
     def forward(self, idx: Int[Tensor, "B T"], cache=None) -> Float[Tensor, "B T vocab"]:
@@ -243,14 +251,23 @@ class CapturedDecoder(nn.Module):
         return self.logits.clone()
 
     def step(self) -> Float[Tensor, "B 1 vocab"]:
-        """One token through the model, from and to fixed places."""
-        places = torch.arange(self.config.block_size, device=self.token.device)
-        visible = (places <= self.position)[None]  # [1, block_size]
-        with replaced((CausalSelfAttention, "mask", lambda *_: visible), *KERNELS):
-            x = self.model.wte(self.token) + self.model.wpe(self.position)  # [B, 1, C]
-            for block, layer in zip(self.model.h, self.layers, strict=True):
-                x = block(x, layer)
-            return self.model.lm_head(self.model.ln_f(x))
+        """One token, from and to fixed places. The fused attention kernel is made for many queries, not for one."""
+        explicit = [(block.attn, "fused", False) for block in self.model.h]
+        with replaced((CausalSelfAttention, "mask", self.visible), *explicit, *KERNELS):
+            return self.through(self.token, self.position)
+
+    def through_model(
+        self, token: Int[Tensor, "B 1"], position: Int[Tensor, " 1"]
+    ) -> Float[Tensor, "B 1 vocab"]:
+        """`GPT.forward` for one token at a position that lies on the device."""
+        x = self.model.wte(token) + self.model.wpe(position)  # [B, 1, C]
+        for block, layer in zip(self.model.h, self.layers, strict=True):
+            x = block(x, layer)
+        return self.model.lm_head(self.model.ln_f(x))
+
+    def visible(self, *_) -> Bool[Tensor, "1 block_size"]:
+        """Stands in for `CausalSelfAttention.mask`: the new token may look at the places that are filled."""
+        return (torch.arange(self.config.block_size, device=self.position.device) <= self.position)[None]
 
     def prepare(self, idx: Int[Tensor, "B T"]) -> None:
         """Make the fixed places for texts of this batch size; on a GPU, record the step."""
@@ -261,7 +278,8 @@ class CapturedDecoder(nn.Module):
         self.layers = [FixedLayerCache(shape, self.position, weight) for _ in range(config.n_layer)]
         if idx.is_cuda:
             with on_side_stream():
-                self.step()
+                for _ in range(2):
+                    self.step()
             self.graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self.graph):
                 self.logits = self.step()

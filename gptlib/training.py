@@ -3,7 +3,7 @@
 # %% auto #0
 __all__ = ['ON_CPU', 'ON_GPU', 'RACE', 'BEST', 'PRESETS', 'BAD_STEPS', 'choose_precision', 'TrainConfig', 'RunConfig',
            'TrainState', 'TrainResult', 'TrainingError', 'Trainer', 'eager_step', 'memory_advice', 'stop_signals',
-           'train', 'MetricsLog']
+           'Run', 'train', 'MetricsLog']
 
 # %% ../notebooks/10_training.ipynb #c5ea1100
 import contextlib
@@ -40,7 +40,7 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
     dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     return dtypes[best if wanted == "auto" else wanted]
 
-# %% ../notebooks/10_training.ipynb #ccb680e9
+# %% ../notebooks/10_training.ipynb #20766a47
 @dataclass(frozen=True)
 class TrainConfig:
     """How a model is trained. Lengths are in optimizer steps. ValueError for numbers that make no sense."""
@@ -83,23 +83,25 @@ class RunConfig:
 
 
 ON_CPU = TrainConfig(
-    900,
-    learning_rate=3e-3,
+    1000,
+    learning_rate=6e-3,
     min_learning_rate=3e-4,
     warmup_steps=60,
     optimizer="muon",
-    eval_interval=300,
-    sample_interval=300,
+    muon_learning_rate=0.03,
+    eval_interval=250,
+    sample_interval=250,
 )
 ON_GPU = TrainConfig(3000, batch_size=64, eval_interval=100, sample_interval=250, log_interval=10)
 RACE = TrainConfig(
-    640,
+    680,
     batch_size=64,
     learning_rate=3e-3,
     min_learning_rate=1e-5,
     warmup_steps=50,
     optimizer="muon",
-    eval_interval=160,
+    muon_learning_rate=0.03,
+    eval_interval=170,
 )
 BEST = replace(RACE, max_steps=2500, eval_interval=250, sample_interval=500)
 PRESETS = {
@@ -107,7 +109,7 @@ PRESETS = {
     "bpe-cpu": RunConfig(GPTConfig(1024, block_size=128, n_layer=4, n_head=4, n_embd=128), ON_CPU, "bpe"),
     "char-gpu": RunConfig(GPTConfig(65, 256, n_layer=6, n_head=6, n_embd=384, dropout=0.3), ON_GPU),
     "char-gpu-race": RunConfig(GPTConfig(65, 256, n_layer=6, n_head=6, n_embd=384, dropout=0.1), RACE),
-    "char-gpu-best": RunConfig(GPTConfig(65, 256, n_layer=6, n_head=6, n_embd=384, dropout=0.35), BEST),
+    "char-gpu-best": RunConfig(GPTConfig(65, 256, n_layer=6, n_head=6, n_embd=384, dropout=0.3), BEST),
 }
 
 # %% ../notebooks/10_training.ipynb #972289af
@@ -139,15 +141,16 @@ class TrainResult:
 class TrainingError(RuntimeError):
     """A run that cannot go on; the message says at which step and why."""
 
-# %% ../notebooks/10_training.ipynb #54699e12
+# %% ../notebooks/10_training.ipynb #a108cc75
 class Trainer:
     """The moving parts of one run: model, optimizer, precision. A step function gets it and one batch."""
 
     def __init__(self, model: GPT, config: TrainConfig):
         self.model, self.config, self.device = model, config, next(model.parameters()).device
+        self.plain = getattr(model, "_orig_mod", model)  # a model from torch.compile has a prefix before its names
         rates = {"learning_rate": config.learning_rate, "muon_learning_rate": config.muon_learning_rate}
         others = {"weight_decay": config.weight_decay, "betas": config.betas}
-        self.optimizer = make_optimizer(model, config.optimizer, **rates, **others)
+        self.optimizer = make_optimizer(self.plain, config.optimizer, **rates, **others)
         self.dtype = choose_precision(config.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
 
@@ -161,7 +164,7 @@ class Trainer:
         rng = {"cpu": torch.get_rng_state()}
         if self.device.type == "cuda":
             rng["cuda"] = torch.cuda.get_rng_state(self.device)
-        model, optimizer, scaler = (part.state_dict() for part in (self.model, self.optimizer, self.scaler))
+        model, optimizer, scaler = (part.state_dict() for part in (self.plain, self.optimizer, self.scaler))
         return TrainState(step, model, optimizer, rng, scaler, best_val_loss, best_step)
 
     def restore(self, state: TrainState) -> None:
@@ -170,7 +173,7 @@ class Trainer:
             raise ValueError(
                 "this checkpoint has no optimizer state: it was saved for reading, not for resuming"
             )
-        self.model.load_state_dict(state.model)
+        self.plain.load_state_dict(state.model)
         self.optimizer.load_state_dict(state.optimizer)
         self.scaler.load_state_dict(state.scaler)
         torch.set_rng_state(state.rng["cpu"])
@@ -198,7 +201,7 @@ def eager_step(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -
     scaler.update()
     return total, norm
 
-# %% ../notebooks/10_training.ipynb #490cab32
+# %% ../notebooks/10_training.ipynb #c9527073
 BAD_STEPS = 10  # so many steps in a row without a finite loss and gradient end a run
 
 
@@ -240,7 +243,98 @@ def stop_signals():
         for number, handler in before.items():
             signal.signal(number, handler)
 
+# %% ../notebooks/10_training.ipynb #8994cee1
+class Run:
+    """A run in progress: where it stands and what it has recorded. `train` calls its methods after each step.
 
+    `start` is the TrainState to go on from, or None; `eager` says that `eager_step` takes the steps.
+    """
+
+    def __init__(self, trainer: Trainer, start, eager: bool, checkpointer=None, logger=None):
+        self.trainer, self.config, self.eager = trainer, trainer.config, eager
+        self.checkpointer, self.logger, self.records = checkpointer, logger, []
+        self.first, self.val_loss, self.best_val_loss, self.best_step = 0, math.nan, math.inf, 0
+        if start is not None:
+            trainer.restore(start)
+            self.first, self.best_val_loss, self.best_step = start.step, start.best_val_loss, start.best_step
+        if self.first >= self.config.max_steps:
+            raise ValueError(
+                f"the run is at step {self.first} of max_steps={self.config.max_steps}: nothing is left to train"
+            )
+        self.done, self.bad, self.began = self.first, 0, time.perf_counter()
+        self.logged = self.done, self.began  # when the last row was written
+
+    def due(self, interval: int) -> bool:
+        """Whether something that happens every `interval` steps (0: never) happens now; it does at the end."""
+        return self.done == self.config.max_steps or (interval > 0 and self.done % interval == 0)
+
+    def record(self, **values) -> None:
+        """Keep one row, with the step and the seconds since the start, and hand it to the logger."""
+        self.records.append({"step": self.done, "seconds": round(time.perf_counter() - self.began, 3), **values})
+        if self.logger:
+            self.logger(self.records[-1])
+
+    def schedule(self) -> float:
+        """Give the optimizer the next step's learning rate; returns it."""
+        top, low, end = self.config.learning_rate, self.config.min_learning_rate, self.config.max_steps
+        warmup = self.config.warmup_steps
+        rate = cosine_schedule(self.done, max_lr=top, min_lr=low, warmup_steps=warmup, max_steps=end)
+        set_learning_rate(self.trainer.optimizer, rate / top)
+        return rate
+
+    def log(self, loss: Float[Tensor, ""], norm: Float[Tensor, ""], rate: float) -> bool:
+        """Record the step if a row is due, or if its numbers are not finite. True: there is a new row of numbers."""
+        due = self.due(self.config.log_interval) or self.done == self.first + 1
+        if due or self.eager:  # to ask other steps each time would make a GPU wait
+            self.bad = 0 if (loss + norm).isfinite() else self.bad + 1
+        if self.bad:
+            self.skipped(loss.item(), norm.item())
+        elif due:
+            value, now = loss.item(), time.perf_counter()
+            tokens = self.config.batch_size * self.trainer.model.config.block_size
+            speed = round((self.done - self.logged[0]) * tokens / (now - self.logged[1]))
+            self.record(train_loss=value, learning_rate=rate, grad_norm=norm.item(), tokens_per_second=speed)
+            self.logged = self.done, now
+        return due and not self.bad
+
+    def skipped(self, loss: float, norm: float) -> None:
+        """Record a step without an update; TrainingError after too many in a row, or if it was made all the same."""
+        found = f"the loss at step {self.done} is {loss:.4g}, the gradient norm {norm:.4g}"
+        self.record(skipped=found)
+        if self.bad == (BAD_STEPS if self.eager else 1):
+            again = f", {self.bad} steps in a row" if self.bad > 1 else ""
+            raise TrainingError(
+                f"{found}{again}: lower learning_rate={self.config.learning_rate}, or look at batch {self.done - 1} "
+                f"of seed {self.config.seed}; the checkpoints so far are sound"
+            )
+
+    def evaluate(self, val_tokens: Int[Tensor, " n"]) -> None:
+        """Measure the exact validation loss and keep a better one's state. TrainingError if it is not finite."""
+        trainer = self.trainer
+        windows = 512 if trainer.device.type == "cuda" else 64  # at once: a GPU likes large portions
+        trainer.model.eval()  # no dropout
+        self.val_loss = evaluate(trainer.predict, val_tokens, trainer.model.config.block_size, windows)
+        if not math.isfinite(self.val_loss):
+            lower = f"lower learning_rate={self.config.learning_rate}"
+            raise TrainingError(f"the validation loss at step {self.done} is {self.val_loss}: {lower}")
+        self.record(val_loss=self.val_loss)
+        if self.val_loss < self.best_val_loss:
+            self.best_val_loss, self.best_step = self.val_loss, self.done
+            self.keep(self.val_loss)
+
+    def keep(self, val_loss: float | None = None) -> None:
+        """Hand the state to the checkpointer, with the validation loss that made it worth keeping."""
+        if self.checkpointer:
+            self.checkpointer(self.trainer.state(self.done, self.best_val_loss, self.best_step), val_loss)
+
+    def stop(self, number: int) -> None:
+        """Leave on a signal, after saving: SystemExit with code 143 for SIGTERM, else KeyboardInterrupt."""
+        self.keep()
+        if number == signal.SIGTERM:
+            raise SystemExit(128 + signal.SIGTERM)
+        raise KeyboardInterrupt(f"stopped after step {self.done}")
+
+# %% ../notebooks/10_training.ipynb #d9f30b81
 def train(
     model: GPT,
     train_tokens,
@@ -261,82 +355,34 @@ def train(
     left.
     """
     trainer, step_fn = Trainer(model, config), step_fn or eager_step
-    most_bad = BAD_STEPS if step_fn is eager_step else 1  # others update all the same
     train_tokens, val_tokens = (torch.as_tensor(t).to(trainer.device) for t in (train_tokens, val_tokens))
     if len(val_tokens) < 2:
         raise ValueError(f"{len(val_tokens)} validation tokens: at least 2 are needed; take a longer text")
     batches = Batches(train_tokens, config.batch_size, model.config.block_size, config.seed)
-    windows = 512 if trainer.device.type == "cuda" else 64  # evaluated at once: a GPU likes large portions
     torch.manual_seed(config.seed)  # dropout's generator
-    first, val_loss, best_val_loss, best_step = 0, math.nan, math.inf, 0
-    if start is not None:
-        trainer.restore(start)
-        first, best_val_loss, best_step = start.step, start.best_val_loss, start.best_step
-    warmup, end = config.warmup_steps, config.max_steps
-    top, low = config.learning_rate, config.min_learning_rate
-    if first >= end:
-        raise ValueError(f"the run is at step {first} of max_steps={end}: nothing is left to train")
-    records, began = [], time.perf_counter()
-
-    def record(step: int, **values) -> None:
-        records.append({"step": step, "seconds": round(time.perf_counter() - began, 3), **values})
-        if logger:
-            logger(records[-1])
-
-    def due(interval: int) -> bool:
-        return done == end or (interval > 0 and done % interval == 0)
-
-    logged, bad = (first, began), 0
-    progress = tqdm(range(first, end), "training", end, initial=first, unit="step")
+    run = Run(trainer, start, step_fn is eager_step, checkpointer, logger)
+    steps = range(run.first, config.max_steps)
+    progress = tqdm(steps, "training", config.max_steps, initial=run.first, unit="step")
     with stop_signals() as asked:
         for step in progress:
+            rate = run.schedule()
             model.train()
-            rate = cosine_schedule(step, max_lr=top, min_lr=low, warmup_steps=warmup, max_steps=end)
-            set_learning_rate(trainer.optimizer, rate / top)
-            x, y = batches.at(step)
-            done = step + 1
-            with memory_advice(config, model.config, done):
-                loss, norm = step_fn(trainer, x, y)
-            log = due(config.log_interval) or done == first + 1
-            if log or step_fn is eager_step:  # to ask other steps each time would make a GPU wait
-                bad = 0 if (loss + norm).isfinite() else bad + 1
-            if bad:
-                found = f"the loss at step {done} is {loss.item():.4g}, the gradient norm {norm.item():.4g}"
-                record(done, skipped=found)
-                if bad == most_bad:
-                    again = f", {bad} steps in a row" if bad > 1 else ""
-                    raise TrainingError(
-                        f"{found}{again}: lower learning_rate={top}, or look at batch {step} of seed {config.seed}; "
-                        "the checkpoints so far are sound"
-                    )
-            elif log:
-                value, now = loss.item(), time.perf_counter()
-                speed = round((done - logged[0]) * y.numel() / (now - logged[1]))
-                record(done, train_loss=value, learning_rate=rate, grad_norm=norm.item(), tokens_per_second=speed)
-                logged = done, now
-                measured = {"val": f"{val_loss:.3f}"} if math.isfinite(val_loss) else {}
-                progress.set_postfix(loss=f"{value:.3f}", **measured)
-            if due(config.eval_interval):
-                model.eval()  # no dropout
-                val_loss = evaluate(trainer.predict, val_tokens, model.config.block_size, windows)
-                if not math.isfinite(val_loss):
-                    raise TrainingError(f"the validation loss at step {done} is {val_loss}: lower learning_rate={top}")
-                record(done, val_loss=val_loss)
-                if val_loss < best_val_loss:
-                    best_val_loss, best_step = val_loss, done
-                    if checkpointer:
-                        checkpointer(trainer.state(done, best_val_loss, best_step), val_loss)
-            if sample_fn and config.sample_interval and due(config.sample_interval) and not bad:
-                record(done, sample=sample_fn(model))
-            if checkpointer and due(config.checkpoint_interval):
-                checkpointer(trainer.state(done, best_val_loss, best_step), None)
+            with memory_advice(config, model.config, step + 1):
+                loss, norm = step_fn(trainer, *batches.at(step))
+            run.done = step + 1
+            if run.log(loss, norm, rate):
+                shown = {"loss": loss.item(), "val": run.val_loss}
+                progress.set_postfix({k: f"{v:.3f}" for k, v in shown.items() if math.isfinite(v)})
+            if run.due(config.eval_interval):
+                run.evaluate(val_tokens)
+            if sample_fn and config.sample_interval and run.due(config.sample_interval) and not run.bad:
+                run.record(sample=sample_fn(model))
+            if run.due(config.checkpoint_interval):
+                run.keep()
             if asked:
-                if checkpointer:
-                    checkpointer(trainer.state(done, best_val_loss, best_step), None)
-                if asked[0] == signal.SIGTERM:
-                    raise SystemExit(128 + signal.SIGTERM)
-                raise KeyboardInterrupt(f"stopped after step {done}")
-    return TrainResult(done, val_loss, best_val_loss, best_step, time.perf_counter() - began, records)
+                run.stop(asked[0])
+    seconds = time.perf_counter() - run.began
+    return TrainResult(run.done, run.val_loss, run.best_val_loss, run.best_step, seconds, run.records)
 
 # %% ../notebooks/10_training.ipynb #0c01df52
 class MetricsLog:

@@ -152,6 +152,59 @@ def test_resuming_from_disk_is_bit_identical(tmp_path):
     )
 
 
+PLAIN_OR_COMPILED = """
+import sys; sys.path.insert(0, "tests")
+from pathlib import Path
+from test_checkpoint import *
+from gptlib.speed import CompiledStep
+
+MODEL = dataclasses.replace(MODEL, dropout=0.0, n_layer=1)
+torch.set_num_threads(1)
+ways = {"plain": (lambda m: m, None), "compiled": (torch.compile, None), "step": (lambda m: m, CompiledStep)}
+
+
+def run(way, **more):
+    wrap, step_fn = ways[way]
+    model = wrap(GPT(MODEL, torch.Generator().manual_seed(0)))
+    config = dataclasses.replace(CONFIG, checkpoint_interval=3)
+    result = train(model, TOKENS, TOKENS, config, step_fn=step_fn and step_fn(), **more)
+    return [row["train_loss"] for row in result.records if "train_loss" in row]
+
+
+def keep(way):
+    def save(state, val_loss):
+        if state.step == 3:
+            save_checkpoint(Path(sys.argv[1]) / way, Checkpoint(state, MODEL, CONFIG, TOKENIZER))
+
+    return save
+
+
+whole = {way: run(way, checkpointer=keep(way)) for way in ways}
+names = set()
+for saved in ways:
+    folder = Path(sys.argv[1]) / saved
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        names.add(tuple(sorted(file.keys())))
+    for resumed in ways:
+        losses = run(resumed, start=load_checkpoint(folder).state)
+        print(saved, resumed, max(abs(a - b) for a, b in zip(losses, whole["plain"][3:], strict=True)))
+print(len(names), "wte.weight" in names.pop())
+"""
+
+
+@pytest.mark.skipif(
+    not (shutil.which("c++") or shutil.which("g++")), reason="torch.compile needs a C++ compiler"
+)
+def test_saved_plain_or_compiled_the_names_are_the_same_and_each_loads_in_each(tmp_path):
+    environment = {k: v for k, v in os.environ.items() if k != "GPTLIB_CHECK_SHAPES"} | {"TQDM_DISABLE": "1"}
+    command = [sys.executable, "-c", PLAIN_OR_COMPILED, str(tmp_path)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    *pairs, last = done.stdout.splitlines()
+    assert last == "1 True" and len(pairs) == 9
+    assert all(float(line.split()[-1]) < 1e-5 for line in pairs), pairs
+
+
 def test_a_checkpoint_for_reading_cannot_be_resumed(tmp_path):
     save_checkpoint(tmp_path / "c", checkpoint(optimizer=None))
     assert sorted(os.listdir(tmp_path / "c")) == [name for name in FILES if name != "optimizer.safetensors"]
@@ -622,9 +675,14 @@ def test_killed_at_any_moment_nothing_acknowledged_is_lost(tmp_path):
 @needs_sigkill
 @pytest.mark.stress
 def test_killed_while_saving_in_place_much_is_lost(tmp_path):
-    """The negative control: the experiment can fail."""
-    pairs = killed_at_random(tmp_path, 50 if STRESS else 25, "in place")
-    assert sum(found < acknowledged for acknowledged, found in pairs) >= 3, pairs
+    """The negative control: the experiment can fail. How soon it does depends on how busy the machine is."""
+    pairs = []
+    for attempt in range(6):
+        (tmp_path / str(attempt)).mkdir()
+        pairs += killed_at_random(tmp_path / str(attempt), 50 if STRESS else 25, "in place")
+        if sum(found < acknowledged for acknowledged, found in pairs) >= 3:
+            return
+    raise AssertionError(pairs)
 
 
 # Kills a writer just before its n-th operation on files, for every n, while it saves and then deletes.

@@ -227,7 +227,7 @@ def python(*arguments):
 
 
 def test_the_shipped_model_writes_on_a_cpu():
-    shipped = ["--checkpoint", "data/checkpoints/char-gpu", "--prompt", "ROMEO:", "--seed", 1]
+    shipped = ["--checkpoint", "data/checkpoints/char-gpu-best", "--prompt", "ROMEO:", "--seed", 1]
     done = python("sample", *shipped, "--max-new-tokens", 60)
     assert done.returncode == 0 and done.stdout.startswith("ROMEO:") and len(done.stdout) == 67
     assert done.stderr == ""
@@ -342,13 +342,13 @@ def test_resuming_with_another_text(finished, monkeypatch, capsys):
 
 
 def test_resuming_a_checkpoint_for_reading(tmp_path, capsys):
-    shipped = tmp_path / "run" / "checkpoints" / "step_003000"
+    shipped = tmp_path / "run" / "checkpoints" / "step_002500"
     shipped.parent.mkdir(parents=True)
-    shipped.symlink_to(ROOT / "data" / "checkpoints" / "char-gpu")
+    shipped.symlink_to(ROOT / "data" / "checkpoints" / "char-gpu-best")
     settings = load_checkpoint(shipped)
     steps = ["--train.max-steps", 4000, "--model.dropout", settings.model_config.dropout]
-    assert run("train", "--preset", "char-gpu", "--resume", "--out", tmp_path / "run", *steps) == 2
-    assert re.search("saved for reading, not for resuming|train.max_steps: 3000 there", complaint(capsys))
+    assert run("train", "--preset", "char-gpu-best", "--resume", "--out", tmp_path / "run", *steps) == 2
+    assert re.search("saved for reading, not for resuming|train.max_steps: 2500 there", complaint(capsys))
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,21 @@ def row(run: str) -> str:
     )
 
 
-@pytest.mark.parametrize("run", ["char-cpu", "bpe-cpu", "char-gpu"])
+@pytest.mark.parametrize("run", ["char-cpu", "bpe-cpu", "char-gpu", "char-gpu-race", "char-gpu-best"])
 def test_results_in_the_readme_are_the_recorded_ones(run):
     assert row(run) in (ROOT / "README.md").read_text()
+
+
+def seeds_row(run: str) -> str:
+    """A preset's line in the README's table of seeds."""
+    seeds = json.loads((ROOT / "data" / "runs" / run / "seeds.json").read_text())
+    seconds = sorted(seed["seconds"] for seed in seeds)
+    losses = ", ".join(
+        f"{seed['final_val_loss']:.3f}" for seed in sorted(seeds, key=lambda seed: seed["seed"])
+    )
+    return f"| `{run}` | {len(seeds)} | {seconds[0]:.1f} to {seconds[-1]:.1f} | {losses} |"
+
+
+@pytest.mark.parametrize("run", ["char-cpu", "char-gpu", "char-gpu-race", "char-gpu-best"])
+def test_seeds_in_the_readme_are_the_recorded_ones(run):
+    assert seeds_row(run) in (ROOT / "README.md").read_text()

@@ -434,7 +434,7 @@ def test_impossible_settings(change, message):
 
 
 def test_presets():
-    assert {"char-cpu", "bpe-cpu", "char-gpu"} <= set(PRESETS)
+    assert set(PRESETS) == {"char-cpu", "bpe-cpu", "char-gpu", "char-gpu-race", "char-gpu-best"}
     for name, preset in PRESETS.items():
         assert preset.tokenizer == name.split("-")[0], name
         assert preset.model.vocab_size == (65 if preset.tokenizer == "char" else 1024), name

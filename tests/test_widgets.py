@@ -423,10 +423,10 @@ def test_a_missing_model_is_named_in_one_line():
 
 
 def test_the_shipped_model_explores_its_own_kind_of_text():
-    if not (CHECKPOINTS / "char-gpu").is_dir():
-        pytest.skip("data/checkpoints/char-gpu is not here")
+    if not (CHECKPOINTS / "char-gpu-best").is_dir():
+        pytest.skip("data/checkpoints/char-gpu-best is not here")
     trained = trained_model()
     explorer = explorer_for_model(trained.model, trained.tokenizer, "ROMEO:\nBut, soft!")
-    config = json.loads((CHECKPOINTS / "char-gpu" / "config.json").read_text())["model"]
+    config = json.loads((CHECKPOINTS / "char-gpu-best" / "config.json").read_text())["model"]
     assert explorer.state.weights.shape[:2] == (config["n_layer"], config["n_head"])
     assert explorer.state.entropy.min() < 0.5 * explorer.state.uniform_entropy  # it has learned to choose

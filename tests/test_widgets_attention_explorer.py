@@ -131,8 +131,8 @@ def milliseconds(action, repeats=7) -> float:
 
 
 def test_redraw_and_recompute_are_quick_for_the_longest_prompt():
-    if not (CHECKPOINTS / "char-gpu").is_dir():
-        pytest.skip("data/checkpoints/char-gpu is not here")
+    if not (CHECKPOINTS / "char-gpu-best").is_dir():
+        pytest.skip("data/checkpoints/char-gpu-best is not here")
     trained = trained_model()
     text = "But, soft! what light through yonder window breaks? It is the eas"
     explorer = explorer_for_model(trained.model, trained.tokenizer, text)

@@ -88,6 +88,7 @@ class Variant:
     fused_attention: bool = False
     batched: bool = False  # the optimizer's update
     kernels: bool = False
+    dropout: bool = True
     step_fn: Callable | None = None  # makes the step; None: the eager one
 
 
@@ -122,8 +123,9 @@ def measure_step(
     """Times of one step, and how long the first one took, which includes compiling and recording."""
     preset = PRESETS["char-gpu" if DEVICE.type == "cuda" else "char-cpu"]
     config = dataclasses.replace(preset.train, optimizer=optimizer, precision=variant.precision)
+    shape = preset.model if variant.dropout else dataclasses.replace(preset.model, dropout=0.0)
     torch.set_num_threads(variant.threads)
-    trainer = Trainer(GPT(preset.model, torch.Generator().manual_seed(1)).to(DEVICE).train(), config)
+    trainer = Trainer(GPT(shape, torch.Generator().manual_seed(1)).to(DEVICE).train(), config)
     for block in trainer.model.h:
         block.attn.fused = variant.fused_attention
     batches = Batches(
@@ -163,7 +165,10 @@ def bench_steps() -> list[dict]:
         rows.append(row("ceiling", name, top, "TFLOP/s", lambda t: 2 * 4096**3 / t / 1e12))
     rows.append(bandwidth())
     tried = [(name, variant, "adamw") for name, variant in variants()]
-    tried += [(f"{tried[-1][0]}, Muon", tried[-1][1], "muon")]
+    last, fastest, _ = tried[-1]
+    tried += [(f"{last}, Muon", fastest, "muon")]
+    if preset.model.dropout:
+        tried += [(f"{last}, no dropout", dataclasses.replace(fastest, dropout=False), "adamw")]
     for name, variant, optimizer in tried:
         slow = DEVICE.type == "cpu"
         times, first = measure_step(variant, optimizer, tokens, repeats=5, calls=4 if slow else 20)
@@ -198,6 +203,26 @@ def bandwidth() -> dict:
     return row("ceiling", "copying memory", times, "GB/s", lambda t: 2 * 4 * a.numel() / t / 1e9)
 
 
+def bench_kernels() -> list[dict]:
+    """The kernels of one compiled and recorded step: the longest 30 by name, in microseconds a step."""
+    if DEVICE.type != "cuda":
+        print("no CUDA GPU: its kernels are not listed", file=sys.stderr)
+        return []
+    preset = PRESETS["char-gpu"]
+    trainer = Trainer(GPT(preset.model, torch.Generator().manual_seed(1)).to(DEVICE).train(), preset.train)
+    windows = torch.zeros(preset.train.batch_size, preset.model.block_size, dtype=torch.long, device=DEVICE)
+    step, repeats = CapturedStep(), 5
+    step(trainer, windows, windows)
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
+        seconds(step.graph.replay, 1, repeats)
+    events = sorted(profile.key_averages(), key=lambda event: -event.self_device_time_total)
+    named = [(e.key, e.self_device_time_total / repeats, e.count // repeats) for e in events]
+    rest = ("all others", sum(us for _, us, _ in named[30:]), sum(calls for _, _, calls in named[30:]))
+    return [
+        row("kernel", name, [us], "us", lambda t: t, calls=calls) for name, us, calls in [*named[:30], rest]
+    ]
+
+
 # --- the other parts
 
 
@@ -207,7 +232,8 @@ def bench_generation() -> list[dict]:
     prompt = torch.zeros(1, 1, dtype=torch.long, device=DEVICE)
     ways = {"window for each token": (model, False), "key-value cache": (model, True)}
     if DEVICE.type == "cuda":
-        ways["cache, captured"] = (CapturedDecoder(model), True)
+        ways["cache, recorded"] = (CapturedDecoder(model), True)
+        ways["cache, compiled, then recorded"] = (CapturedDecoder(model, compiled=True), True)
     rows = []
     for name, (writer, cached) in ways.items():
         write = partial(generate, writer, prompt, 255, temperature=0.8, use_cache=cached)
@@ -282,6 +308,7 @@ def bench_checkpoint() -> list[dict]:
 
 PARTS = {
     "steps": bench_steps,
+    "kernels": bench_kernels,
     "generation": bench_generation,
     "tokenizer": bench_tokenizer,
     "widget": bench_widget,
@@ -293,7 +320,7 @@ def table(rows: list[dict]) -> str:
     """The rows as text."""
     lines = [f"{'part':11} {'what':38} {'median':>10}   {'± at most':>9} unit"]
     for r in rows:
-        line = f"{r['part']:11} {r['name']:38} {r['median']:10.4g}   {r['spread']:9.2g} {r['unit']}"
+        line = f"{r['part']:11} {r['name'][:38]:38} {r['median']:10.4g}   {r['spread']:9.2g} {r['unit']}"
         if "utilisation" in r:
             line += f", {r['tokens_per_second']:,.0f} tokens/s, {100 * r['utilisation']:.1f} % of the ceiling"
         lines.append(line)

@@ -1,9 +1,9 @@
-"""Choose settings, freeze them, run the fast presets with several seeds: `python tools/record_seeds.py OUT`.
+"""Run presets with several seeds: `python tools/record_seeds.py OUT char-gpu char-gpu-race char-gpu-best`.
 
-The choice sees only the training split: its last tenth serves as validation text. Then each preset runs with
-the chosen settings on the whole training split, once for each seed, and all seeds are reported. Written below
-OUT: `runs/choice.json`, and for each preset the run of seed 1 as in a run folder, with its best checkpoint
-below `checkpoints`, and `seeds.json` about all of them.
+Where there are candidates, the settings are chosen first and frozen. The choice sees only the training split,
+whose last tenth serves as validation text. Then the preset runs on the whole training split, once for each
+seed, and all seeds are reported. Written below OUT: `runs/choice.json`, and for each preset the run of the
+first seed as in a run folder, with its best checkpoint below `checkpoints`, and `seeds.json` about all seeds.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from gptlib.training import PRESETS, MetricsLog, RunConfig, train
 
 CANDIDATES = {
     "char-gpu-race": [{"muon_learning_rate": 0.02}, {"muon_learning_rate": 0.03}],
-    "char-gpu-best": [{"dropout": 0.3}, {"dropout": 0.4}],
+    "char-gpu-best": [{"dropout": 0.3}, {"dropout": 0.35}],
 }
 
 
@@ -67,7 +67,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("out", type=Path)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("presets", nargs="+", choices=[name for name in PRESETS if name.startswith("char")])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     args = parser.parse_args()
     (args.out / "runs").mkdir(parents=True, exist_ok=True)
     torch._dynamo.config.recompile_limit = 64  # one process trains many models
@@ -76,19 +77,20 @@ def main() -> None:
     train_text, val_text = split(corpus.text)
     tokens = tuple(torch.tensor(tokenizer.encode(text)) for text in (train_text, val_text))
     choices = {}
-    for name, candidates in CANDIDATES.items():
-        trials = []
-        for settings in candidates:
-            run = changed(PRESETS[name], **settings, sample_interval=0)
-            trials.append({**settings, **one_run(run, split(tokens[0]), seed=1)[1]})
-        best = min(range(len(trials)), key=lambda i: trials[i]["final_val_loss"])
-        choices[name] = {"trials": trials, "chosen": candidates[best]}
-        (args.out / "runs" / "choice.json").write_text(json.dumps(choices, indent=1) + "\n")
-        frozen = changed(PRESETS[name], **candidates[best])
-        record(name, frozen, tokens, tokenizer, corpus, val_text, args.out, args.seeds)
+    for name in args.presets:
+        run, trials = PRESETS[name], []
+        for settings in CANDIDATES.get(name, []):
+            tried = changed(run, **settings, sample_interval=0)
+            trials.append({**settings, **one_run(tried, split(tokens[0]), seed=1)[1]})
+        if trials:
+            best = min(range(len(trials)), key=lambda i: trials[i]["final_val_loss"])
+            run = changed(run, **CANDIDATES[name][best])
+            choices[name] = {"trials": trials, "chosen": CANDIDATES[name][best]}
+            (args.out / "runs" / "choice.json").write_text(json.dumps(choices, indent=1) + "\n")
+        record(name, run, tokens, tokenizer, corpus, val_text, args.out, args.seeds)
 
 
-def record(name, run, tokens, tokenizer, corpus, val_text, out: Path, n_seeds: int) -> None:
+def record(name, run, tokens, tokenizer, corpus, val_text, out: Path, numbers: list[int]) -> None:
     """All seeds of one preset with its frozen settings; the first one is kept whole."""
     folder, seeds, best = out / "runs" / name, [], {}
     hooks = {
@@ -96,11 +98,11 @@ def record(name, run, tokens, tokenizer, corpus, val_text, out: Path, n_seeds: i
         "checkpointer": lambda state, _: best.update(state=copy.deepcopy(state)),
         "sample_fn": lambda model: sample_text(CapturedDecoder(model), tokenizer, "\n", 300, seed=1),
     }
-    for seed in range(1, n_seeds + 1):
+    for seed in numbers:
         model, came_to = one_run(run, tokens, seed, **hooks)
         seeds.append(came_to)
         (folder / "seeds.json").write_text(json.dumps(seeds, indent=1) + "\n")
-        if seed == 1:
+        if hooks:
             config = dataclasses.replace(run.train, seed=seed)
             settings = describe(name, model, config, corpus, tokens, val_text)
             (folder / "config.json").write_text(json.dumps(settings, indent=1))

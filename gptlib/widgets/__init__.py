@@ -55,7 +55,7 @@ class TrainedModel:
     name: str
 
 
-def trained_model(name: str = "char-gpu") -> TrainedModel:
+def trained_model(name: str = "char-gpu-best") -> TrainedModel:
     """The model in data/checkpoints/`name`, by default the one trained in chapter 17's run on a GPU.
 
     FileNotFoundError when there is no such folder; CheckpointError when its files are damaged.
