@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tomllib
@@ -242,6 +243,18 @@ def seeds_row(run: str) -> str:
         f"{seed['final_val_loss']:.3f}" for seed in sorted(seeds, key=lambda seed: seed["seed"])
     )
     return f"| `{run}` | {len(seeds)} | {seconds[0]:.1f} to {seconds[-1]:.1f} | {losses} |"
+
+
+def test_the_races_times_in_the_readme_are_the_recorded_ones():
+    runs = ROOT / "data" / "runs"
+    seeds = json.loads((runs / "char-gpu-race" / "seeds.json").read_text())
+    until = [next(t for _, t, loss in seed["val_losses"] if loss <= 1.47) for seed in seeds]
+    starts = json.loads((runs / "speed" / "cold_start.json").read_text())
+    cold = min(start["seconds"] for start in starts)
+    sentence = (
+        f"`char-gpu-race` needs {statistics.median(until):.1f} s for that, or {cold:.1f} s from the start"
+    )
+    assert sentence in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("run", ["char-cpu", "char-gpu", "char-gpu-race", "char-gpu-best"])
