@@ -137,7 +137,7 @@ def cosine_schedule(step: int, *, max_lr: float, min_lr: float, warmup_steps: in
     progress = (step - warmup_steps) / max(1, max_steps - warmup_steps)
     return min_lr + 0.5 * (max_lr - min_lr) * (1 + math.cos(math.pi * progress))
 
-# %% ../notebooks/09_optimizer.ipynb #93d0b59e
+# %% ../notebooks/09_optimizer.ipynb #81cd1cbe
 def orthogonalise(G: Float[Tensor, "... n m"], steps: int = 5) -> Float[Tensor, "... n m"]:
     """A matrix with G's directions and all singular values near 1.
 
@@ -186,8 +186,8 @@ class Muon(Optimizer):
         torch._foreach_lerp_(buffers, grads, 1 - momentum)
         nesterov = torch._foreach_lerp(grads, buffers, momentum)
         stacked = torch.stack(nesterov)  # [n, n_out, n_in]
-        if stacked.is_cuda:
-            stacked = stacked.bfloat16()
+        if stacked.is_cuda and torch.cuda.is_bf16_supported(including_emulation=False):
+            stacked = stacked.bfloat16()  # its rounding does no harm here, and the products are faster
         n_out, n_in = params[0].shape
         step = orthogonalise(stacked).to(params[0].dtype) * (-group["lr"] * math.sqrt(max(1, n_out / n_in)))
         torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])

@@ -248,3 +248,15 @@ def test_schedule_without_warm_up():
     expected = [1, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2, 0]
     assert [cosine_schedule(step, **settings) for step in range(5)] == pytest.approx(expected)
     assert cosine_schedule(3, max_lr=1.0, min_lr=0.0, warmup_steps=4, max_steps=4) == 1.0
+
+
+@pytest.mark.parametrize("real_bf16", [True, False])
+def test_muon_rounds_to_bf16_only_where_the_gpu_truly_has_it(real_bf16, monkeypatch):
+    rounded = []
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: real_bf16)
+    monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda tensor: True))
+    monkeypatch.setattr(torch.Tensor, "bfloat16", lambda tensor: rounded.append(tensor) or tensor)
+    weight = torch.nn.Parameter(torch.eye(4))
+    weight.grad = torch.arange(16.0).view(4, 4)
+    Muon([weight]).step()
+    assert len(rounded) == real_bf16
