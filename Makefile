@@ -21,7 +21,7 @@ train: $(READY)  ## train a model here: the small one on a CPU, the full one on 
 test: $(READY) .venv/colab data/tinyshakespeare/input.txt  ## everything: unit tests, house rules, all notebooks, JupyterLab in a browser
 	$(PY) tests/run.py
 
-stress: $(READY)  ## the tests of checkpoints at length: killed writers, flipped bits, full disks
+stress: $(READY)  ## the tests of checkpoints at length: killed writers, flipped bits, full disks, every moment of a save
 	GPTLIB_STRESS=1 OMP_NUM_THREADS=1 $(PY) -m pytest -q -m stress tests
 
 bench: $(READY) data/tinyshakespeare/input.txt  ## how fast everything is on this machine: a table, and runs/bench.json

@@ -4,11 +4,11 @@ import os
 from pathlib import Path
 
 import pytest
-from environment import ENVIRONMENT
+from environment import ENVIRONMENT, SHORT
 
 # Before anything imports torch or gptlib. Tests that do without shape checks run with GPTLIB_CHECK_SHAPES="".
 shape_checks = os.environ.get("GPTLIB_CHECK_SHAPES", "1")
-os.environ.update(ENVIRONMENT, GPTLIB_CHECK_SHAPES=shape_checks, JUPYTER_PLATFORM_DIRS="1")
+os.environ.update(ENVIRONMENT | SHORT, GPTLIB_CHECK_SHAPES=shape_checks, JUPYTER_PLATFORM_DIRS="1")
 
 ROOT = Path(__file__).parent
 PLAYS = "the embedded plays stand in for it"  # gptlib.data's warning ends so

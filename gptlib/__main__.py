@@ -17,12 +17,18 @@ import torch
 import tyro
 from tqdm.auto import tqdm
 
-from gptlib.checkpoint import Checkpointer, CheckpointError, latest_checkpoint, load_checkpoint
+from gptlib.checkpoint import (
+    Checkpointer,
+    CheckpointError,
+    checkpoints_in,
+    latest_checkpoint,
+    load_checkpoint,
+)
 from gptlib.data import Batches, load_corpus, split
 from gptlib.generation import generate, stream
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.loss import evaluate, ladder
-from gptlib.speed import CapturedStep, CompiledStep
+from gptlib.speed import CapturedDecoder, CapturedStep, CompiledStep
 from gptlib.tokenizer import BPETokenizer, CharTokenizer
 from gptlib.training import PRESETS, MetricsLog, TrainConfig, TrainingError, choose_precision, train
 
@@ -75,9 +81,9 @@ def run_train(args: Train) -> None:
             raise ValueError("--resume needs --out RUN_FOLDER: the run to go on with")
         newest = latest_checkpoint(folder, *filter(None, [args.mirror]))
         start = state_to_resume(newest, model_config, args.train, tokenizer)
-        say_what_differs(folder, device)
-    elif (folder / "config.json").exists():
-        raise ValueError(f"{folder} holds a run already: choose another --out, or go on with --resume")
+        compare(newest.parent.parent / "config.json", corpus.name, device)
+    else:
+        must_be_free(folder, args.mirror)
     train_tokens, val_tokens = (torch.tensor(tokenizer.encode(text)) for text in (train_text, val_text))
     # what cannot work is an error before anything is written
     Batches(train_tokens, args.train.batch_size, model_config.block_size)
@@ -86,9 +92,10 @@ def run_train(args: Train) -> None:
     model = GPT(model_config, torch.Generator().manual_seed(args.train.seed)).to(device)
 
     step_fn = make_step(args.step, device)
-    folder.mkdir(parents=True, exist_ok=True)
+    checkpointer = Checkpointer(folder, model_config, args.train, tokenizer, args.mirror)
     settings = describe(args.preset, model, args.train, corpus, (train_tokens, val_tokens), val_text)
-    (folder / "config.json").write_text(json.dumps(settings, indent=1))
+    for place in filter(None, [folder, args.mirror]):
+        write_settings(place, settings)
     print(f"{args.preset}: {settings['parameters']:,} parameters on {settings['device']}, into {folder}")
 
     result = train(
@@ -98,7 +105,7 @@ def run_train(args: Train) -> None:
         args.train,
         step_fn=step_fn,
         sample_fn=lambda model: sample_text(model, tokenizer, "\n", 300, seed=args.train.seed),
-        checkpointer=Checkpointer(folder, model_config, args.train, tokenizer, args.mirror),
+        checkpointer=checkpointer,
         logger=MetricsLog(folder),
         start=start,
     )
@@ -110,6 +117,22 @@ def run_train(args: Train) -> None:
     print("\n" + sample_text(model, tokenizer, "\n", 400, seed=args.train.seed).strip())
     newest = Checkpointer.newest(folder)
     print(f"\nMore of it:  python -m gptlib sample --checkpoint {newest} --prompt 'ROMEO:'")
+
+
+def must_be_free(folder: Path, mirror: Path | None) -> None:
+    """ValueError when the run folder or its mirror holds a run: nothing of it may be overwritten."""
+    if (folder / "config.json").exists() or checkpoints_in(folder):
+        raise ValueError(f"{folder} holds a run already: choose another --out, or go on with --resume")
+    if mirror and checkpoints_in(mirror):
+        raise ValueError(f"{mirror} holds a run's copies: choose another --mirror, or go on with --resume")
+
+
+def write_settings(folder: Path, settings: dict) -> None:
+    """Write the run's config.json, whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    temporary = folder / f".config.json.{os.getpid()}.tmp"
+    temporary.write_text(json.dumps(settings, indent=1))
+    os.replace(temporary, folder / "config.json")
 
 
 def describe(preset: str, model: GPT, config: TrainConfig, corpus, tokens: tuple, val_text: str) -> dict:
@@ -131,17 +154,19 @@ def describe(preset: str, model: GPT, config: TrainConfig, corpus, tokens: tuple
 def run_sample(args: Sample) -> None:
     """Stream a continuation of the prompt to the terminal."""
     checkpoint = load_checkpoint(args.checkpoint)
-    model, tokenizer = checkpoint.build_model(), checkpoint.tokenizer
-    idx = torch.tensor([tokenizer.encode(args.prompt)], dtype=torch.long)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    model, tokenizer = checkpoint.build_model().to(device), checkpoint.tokenizer
+    writer = CapturedDecoder(model) if device.type == "cuda" else model
+    idx = torch.tensor([tokenizer.encode(args.prompt)], dtype=torch.long, device=device)
     T, block_size = idx.shape[1], model.config.block_size
     if T > block_size:
         raise ValueError(
             f"the prompt's T={T} exceeds block_size={block_size}: shorten it by {T - block_size}"
         )
-    generator = torch.Generator().manual_seed(args.seed)
+    generator = torch.Generator(device).manual_seed(args.seed)
     how = dict(temperature=args.temperature, top_k=args.top_k, top_p=args.top_p, generator=generator)
     ids, shown = idx[0].tolist(), ""
-    for new in stream(model, idx, args.max_new_tokens, **how):
+    for new in stream(writer, idx, args.max_new_tokens, **how):
         ids.append(new.item())
         text = tokenizer.decode(ids)
         if not text.endswith("\ufffd"):  # a character of several tokens is not complete yet
@@ -195,7 +220,9 @@ def make_step(kind: str, device: torch.device):
 def state_to_resume(folder: Path, model: GPTConfig, train: TrainConfig, tokenizer):
     """The checkpoint's TrainState; CheckpointError lists where the command line's settings differ."""
     saved = load_checkpoint(folder, model_config=model, train_config=train, tokenizer=tokenizer)
-    if saved.state.step == train.max_steps:
+    if saved.state.optimizer is None:
+        raise ValueError(f"{folder} has no optimizer state: it was saved for reading, not for resuming")
+    if saved.state.step >= train.max_steps:
         raise ValueError(f"{folder} is the end of its run: no step is left; start another with --out")
     return saved.state
 
@@ -226,14 +253,19 @@ def next_free(folder: Path, preset: str) -> Path:
     return path
 
 
-def say_what_differs(folder: Path, device: torch.device) -> None:
-    """A line when a run goes on elsewhere than it began: the losses will then differ in their last digits."""
-    settings = folder / "config.json"
-    there = json.loads(settings.read_text())["device"] if settings.exists() else device_name(device)
-    if there != device_name(device):
-        print(
-            f"this run was on {there}, here it is {device_name(device)}: not equal to the last bit from here on"
-        )
+def compare(settings: Path, corpus: str, device: torch.device) -> None:
+    """ValueError when a run was on another text; a line when it was on another device: other last digits."""
+    try:
+        before = json.loads(settings.read_text())
+        text, machine = before["corpus"], before["device"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        print(f"{settings} cannot be read ({error}): not compared with this machine and text")
+        return
+    if text != corpus:
+        raise ValueError(f"the run was on the text {text}, here it is {corpus}: start another with --out")
+    here = device_name(device)
+    if machine != here:
+        print(f"this run was on {machine}, here it is {here}: not equal to the last bit from here on")
 
 
 def device_name(device: torch.device) -> str:

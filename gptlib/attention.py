@@ -36,7 +36,7 @@ def attention_weights(
         scores = scores.masked_fill(~mask, -math.inf)
     return scores.softmax(dim=-1)
 
-# %% ../notebooks/05_attention.ipynb #41662423
+# %% ../notebooks/05_attention.ipynb #4be8d4ac
 class CausalSelfAttention(nn.Module):
     """All heads of one layer: x [B, T, C] -> [B, T, C], position t sees positions 0 … t.
 
@@ -72,6 +72,7 @@ class CausalSelfAttention(nn.Module):
             if T == S:  # the kernel makes the causal mask itself and skips the hidden half
                 y = F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True)
             else:
+                mask = None if T == 1 else mask  # a single newest position sees every key: no mask is faster
                 y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=p)
         y = y.transpose(1, 2).flatten(2)  # [B, T, C]: the heads side by side again
         return self.resid_dropout(self.c_proj(y))
@@ -86,7 +87,7 @@ class CausalSelfAttention(nn.Module):
         """The last T rows of the causal mask of S positions; ValueError beyond block_size."""
         if S > self.block_size:
             raise ValueError(f"T={S} exceeds block_size={self.block_size}: crop the context")
-        return causal_mask(S, device)[S - T :]
+        return torch.ones(T, S, dtype=torch.bool, device=device).tril(S - T)
 
     @torch.no_grad()
     def weights(self, x: Float[Tensor, "B T C"]) -> Float[Tensor, "B n_head T T"]:

@@ -2,8 +2,9 @@
 
 # %% auto #0
 __all__ = ['log', 'CheckpointError', 'Checkpoint', 'save_checkpoint', 'write_files', 'bytes_in', 'sha256_of', 'hash_of_manifest',
-           'force_to_disk', 'take_tensors', 'put_tensors', 'verify', 'load_checkpoint', 'read_state', 'differences',
-           'must_fit', 'latest_checkpoint', 'remove', 'tidy', 'copy_checkpoint', 'Checkpointer']
+           'force_to_disk', 'take_tensors', 'put_tensors', 'verify', 'read_manifest', 'load_checkpoint', 'read_state',
+           'differences', 'must_fit', 'step_of', 'checkpoints_in', 'latest_checkpoint', 'remove', 'tidy',
+           'clear_unfinished', 'copy_checkpoint', 'is_sound', 'Checkpointer']
 
 # %% ../notebooks/11_checkpoint.ipynb #6ca1b26f
 import dataclasses
@@ -148,30 +149,37 @@ def put_tensors(tree: dict, tensors: dict):
         return [put_tensors(v, tensors) for v in value]
     return value
 
-# %% ../notebooks/11_checkpoint.ipynb #de20d395
+# %% ../notebooks/11_checkpoint.ipynb #e9f2a73c
 def verify(folder: Path) -> None:
     """CheckpointError unless every file is there and has the SHA-256 that the manifest gives."""
     if not folder.is_dir():
         raise CheckpointError(
             f"{folder} is not a folder: check the path, or look into the run's checkpoints/"
         )
-    path = folder / "manifest.json"
+    try:
+        for name, expected in read_manifest(folder / "manifest.json").items():
+            if not (folder / name).exists():
+                raise CheckpointError(f"{folder / name} is missing")
+            found = sha256_of(folder / name)
+            if found != expected:
+                raise CheckpointError(
+                    f"{folder / name} is damaged: SHA-256 {found[:9]}…, not {str(expected)[:9]}…"
+                )
+    except OSError as error:  # a bad sector, a lost drive, a folder in a file's place
+        raise CheckpointError(f"{error.filename or folder} cannot be read: {error.strerror}") from error
+
+
+def read_manifest(path: Path) -> dict[str, str]:
+    """The hashes by file name; CheckpointError when the manifest is missing or does not fit its own hash."""
     if not path.exists():
         raise CheckpointError(f"{path} is missing: this is not a finished checkpoint")
     try:
         manifest = json.loads(path.read_text())
-        hashes = manifest["files"]
-        sound = manifest["manifest"] == hash_of_manifest(hashes)
-    except (ValueError, KeyError, TypeError, AttributeError):
-        sound = False
-    if not sound:
-        raise CheckpointError(f"{path} is damaged: its own checksum does not match")
-    for name, expected in hashes.items():
-        if not (folder / name).exists():
-            raise CheckpointError(f"{folder / name} is missing")
-        found = sha256_of(folder / name)
-        if found != expected:
-            raise CheckpointError(f"{folder / name} is damaged: SHA-256 {found[:9]}…, not {expected[:9]}…")
+        if manifest["manifest"] == hash_of_manifest(dict(manifest["files"])):
+            return manifest["files"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass  # no manifest at all
+    raise CheckpointError(f"{path} is damaged: its own checksum does not match")
 
 
 def load_checkpoint(folder, *, model_config=None, train_config=None, tokenizer=None) -> Checkpoint:
@@ -193,8 +201,10 @@ def load_checkpoint(folder, *, model_config=None, train_config=None, tokenizer=N
             raise CheckpointError(f"{folder} has other settings ({'; '.join(differing)}): pass the same ones")
         must_fit(folder / "model.safetensors", settings[0], own_tokenizer)
         return Checkpoint(read_state(folder), *settings, own_tokenizer)
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise CheckpointError(f"{folder} cannot be read: {error}") from error
+    except CheckpointError:
+        raise
+    except Exception as error:  # files that fit their hashes and make no sense: edited by hand
+        raise CheckpointError(f"{folder} cannot be read: {type(error).__name__}: {error}") from error
 
 
 def read_state(folder: Path) -> TrainState:
@@ -202,6 +212,9 @@ def read_state(folder: Path) -> TrainState:
     weights = load_file(folder / "model.safetensors")
     weights["lm_head.weight"] = weights["wte.weight"]  # tied, and stored once
     rest = json.loads((folder / "state.json").read_text())
+    for name in ("step", "best_step"):
+        if type(rest[name]) is not int or rest[name] < 0:
+            raise ValueError(f"state.json has {name}={rest[name]!r}: it must be a number of steps")
     if "optimizer" in rest:
         rest["optimizer"] = put_tensors(rest["optimizer"], load_file(folder / "optimizer.safetensors"))
     rng = {name: torch.tensor(values, dtype=torch.uint8) for name, values in rest.pop("rng").items()}
@@ -239,12 +252,22 @@ def must_fit(weights: Path, config: GPTConfig, tokenizer) -> None:
     if differing:
         raise ValueError(f"{len(differing)} tensors do not fit config.json, the first is {differing[0]}")
 
-# %% ../notebooks/11_checkpoint.ipynb #a39c7393
+# %% ../notebooks/11_checkpoint.ipynb #dfd2e842
+def step_of(folder: Path) -> int:
+    """The step in a checkpoint folder's name."""
+    return int(folder.name.removeprefix("step_"))
+
+
+def checkpoints_in(run_folder) -> list[Path]:
+    """The checkpoint folders of a run, oldest first; not looked into yet."""
+    folders = Path(run_folder).glob("checkpoints/step_*")
+    return sorted((f for f in folders if f.name.removeprefix("step_").isdecimal()), key=step_of)
+
+
 def latest_checkpoint(run_folder, *mirrors) -> Path:
     """The newest checkpoint of a run that verifies, also among its mirrors; damaged ones are passed over, with a warning."""
-    places = [Path(place) for place in (run_folder, *mirrors)]
-    candidates = [folder for place in places for folder in place.glob("checkpoints/step_*")]
-    for folder in sorted(candidates, key=lambda folder: folder.name, reverse=True):
+    candidates = [folder for place in (run_folder, *mirrors) for folder in checkpoints_in(place)]
+    for folder in sorted(candidates, key=step_of, reverse=True):
         try:
             verify(folder)
             return folder
@@ -256,32 +279,49 @@ def latest_checkpoint(run_folder, *mirrors) -> Path:
 def remove(folder: Path) -> None:
     """Delete a folder: its name first, so that nobody takes what is left for a checkpoint."""
     if not folder.name.startswith("."):
-        folder = folder.rename(folder.with_name(f".{folder.name}.{os.getpid()}.tmp"))
-    shutil.rmtree(folder)
+        folder = folder.rename(folder.with_name(f".{folder.name}.{os.getpid()}.old.tmp"))
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink()
+    else:
+        shutil.rmtree(folder)
 
 
-def tidy(folder: Path, keep: set[str]) -> None:
-    """Delete the checkpoints in `folder` but those named, and what killed processes left half-done."""
-    for unfinished in folder.glob(".step_*.tmp"):
-        remove(unfinished)
-    for old in folder.glob("step_*"):
-        if old.name not in keep:
+def tidy(folder: Path, keep: list[Path]) -> None:
+    """Delete the checkpoints in `folder` but those of these names, and what killed processes left half-done."""
+    clear_unfinished(folder)
+    for old in checkpoints_in(folder.parent):
+        if old.name not in {path.name for path in keep}:
             remove(old)
 
 
+def clear_unfinished(folder: Path) -> None:
+    """Delete what killed or failed processes left half-done in `folder`."""
+    for unfinished in folder.glob(".step_*.tmp"):
+        remove(unfinished)
+
+
 def copy_checkpoint(folder: Path, place: Path) -> None:
-    """Copy a checkpoint into the existing folder `place`, unless it is there; it is complete or not there."""
+    """Copy a checkpoint into the existing folder `place`, unless a sound copy is there; complete or not at all."""
     target, temporary = place / folder.name, place / f".{folder.name}.{os.getpid()}.tmp"
-    if target.exists():
-        if (target / "manifest.json").read_bytes() == (folder / "manifest.json").read_bytes():
-            return
-        remove(target)  # of an earlier run that came this far
+    if is_sound(target) and read_manifest(target / "manifest.json") == read_manifest(folder / "manifest.json"):
+        return
     temporary.mkdir()  # without its parents: where a drive was mounted there may be none left
     for path in folder.iterdir():
         shutil.copyfile(path, temporary / path.name)
         force_to_disk(temporary / path.name)
     verify(temporary)
+    if target.exists():
+        remove(target)  # damaged, or of an earlier run that came this far
     os.rename(temporary, target)
+
+
+def is_sound(folder: Path) -> bool:
+    """Whether `folder` is a checkpoint that verifies."""
+    try:
+        verify(folder)
+        return True
+    except CheckpointError:
+        return False
 
 
 class Checkpointer:
@@ -296,50 +336,59 @@ class Checkpointer:
     ):
         self.folder = Path(run_folder) / "checkpoints"
         self.model_config, self.train_config, self.tokenizer = model_config, train_config, tokenizer
-        self.mirror = None if mirror is None else Path(mirror)
-        if mirror is not None and not self.mirror.is_dir():
-            raise CheckpointError(f"the mirror {mirror} is not a folder: mount the drive, or make the folder")
+        self.best, self.written = None, None  # the best checkpoint that is on the disk, and the last one written
+        self.copies = None if mirror is None else Path(mirror) / "checkpoints"
+        if mirror is not None:
+            if not Path(mirror).is_dir():
+                raise CheckpointError(
+                    f"the mirror {mirror} is not a folder: mount the drive, or make the folder"
+                )
+            self.copies.mkdir(exist_ok=True)  # now only: where it is missing later, the drive is gone
 
     def path(self, step: int) -> Path:
         """The folder of the checkpoint of this step."""
         return self.folder / f"step_{step:06d}"
 
     def __call__(self, state: TrainState, val_loss: float | None) -> None:
-        """Save unless this step is saved and sound, then delete all but the best and the latest."""
+        """Save this step, then delete all but the best and the latest."""
         path, best = self.path(state.step), self.path(state.best_step)
-        keep = {path.name, best.name}
         try:
             self.save(path, state)
+            if best.exists():  # if it could not be written, the one before is still the best there is
+                self.best = best
+            keep = list(dict.fromkeys([path, self.best or best]))  # the newest first
             tidy(self.folder, keep)
         except (CheckpointError, OSError) as error:
             log.warning("the checkpoint of step %d failed, training goes on: %s", state.step, error)
             return
-        if self.mirror is None:
-            return
         try:
-            copies = self.mirror / "checkpoints"
-            copies.mkdir(exist_ok=True)
-            for folder in {path, best}:
-                if folder.exists():
-                    copy_checkpoint(folder, copies)
-            tidy(copies, keep)
+            if self.copies:
+                self.copy(keep)
         except (CheckpointError, OSError) as error:
             log.warning("the copy of step %d failed, training goes on: %s", state.step, error)
 
     def save(self, path: Path, state: TrainState) -> None:
-        """Write a checkpoint and read it back, unless a sound one of this step is there already."""
-        if path.exists():
-            try:
-                return verify(path)
-            except CheckpointError:  # left damaged by an earlier run, which has now come here again
-                remove(path)
+        """Write a checkpoint and read it back, unless this was done before: the last step's is asked for twice."""
+        if path == self.written and is_sound(path):
+            return
+        if path.exists():  # damaged, or of another run: this one has now come here
+            remove(path)
         save_checkpoint(path, Checkpoint(state, self.model_config, self.train_config, self.tokenizer))
         verify(path)
+        self.written = path
+
+    def copy(self, keep: list[Path]) -> None:
+        """Bring these checkpoints into the mirror, then delete all others there."""
+        clear_unfinished(self.copies)
+        for path in keep:
+            if path.exists():
+                copy_checkpoint(path, self.copies)
+        tidy(self.copies, keep)
 
     @staticmethod
     def newest(run_folder) -> Path:
         """The newest checkpoint folder of a run, by its step; CheckpointError when there is none."""
-        folders = sorted(Path(run_folder).glob("checkpoints/step_*"))
+        folders = checkpoints_in(run_folder)
         if not folders:
             raise CheckpointError(f"{run_folder} holds no checkpoint: none could be written")
         return folders[-1]

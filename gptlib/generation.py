@@ -11,12 +11,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-# %% ../notebooks/12_generation.ipynb #ba11b635
+# %% ../notebooks/12_generation.ipynb #a32e46b1
 def check_settings(temperature: float, top_k: int | None, top_p: float | None) -> None:
     """ValueError that names a setting which makes no sense."""
     if not 0 <= temperature < math.inf:
         raise ValueError(
             f"temperature={temperature} must not be negative, and finite; 0 always takes the likeliest token"
+        )
+    smallest = torch.finfo(torch.float32).tiny  # 1.18e-38; what lies below may be rounded to 0
+    if 0 < temperature < smallest:
+        raise ValueError(
+            f"temperature={temperature} must be 0 (always the likeliest token) or at least {smallest:.3g}"
         )
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k={top_k} must be at least 1")
@@ -30,23 +35,25 @@ def filter_logits(
     top_k: int | None = None,
     top_p: float | None = None,
 ) -> Float[Tensor, "B vocab"]:
-    """Logits divided by the temperature, with everything outside top-k and top-p set to -inf.
+    """Logits divided by the temperature, the largest moved to 0, everything outside top-k and top-p at -inf.
 
-    top_k keeps the k largest; top_p keeps the smallest set of most likely tokens whose probabilities sum to
-    at least p (Holtzman et al., 2020). ValueError for values that make no sense. Logits [[ln 8, ln 4, ln 2]]
-    with top_k=2 become [[ln 8, ln 4, -inf]].
+    top_k keeps the k largest, of equal ones no more than that; top_p keeps the smallest set of most likely
+    tokens whose probabilities sum to at least p (Holtzman et al., 2020), and 1 keeps all. ValueError for
+    values that make no sense. Logits [[ln 8, ln 4, ln 2]] with top_k=2 become [[0, -ln 2, -inf]].
     """
     check_settings(temperature, top_k, top_p)
     if temperature == 0:
         raise ValueError("temperature=0 must be above 0 here; generate() takes 0 for greedy choice")
-    logits = logits / temperature
+    # a small temperature must not make the largest logit infinite; softmax does not notice the shift
+    logits = (logits - logits.amax(dim=-1, keepdim=True)) / temperature
     if top_k is not None:
-        kth = logits.topk(min(top_k, logits.shape[-1])).values[:, -1:]
-        logits = logits.masked_fill(logits < kth, -math.inf)
-    if top_p is not None:
+        largest, kept = logits.topk(min(top_k, logits.shape[-1]))  # each [B, k]
+        logits = torch.full_like(logits, -math.inf).scatter(-1, kept, largest)
+    if top_p is not None and top_p < 1:  # 1 keeps all; a rounded sum would reach it too early
         ordered, order = logits.sort(dim=-1, descending=True)
         p = ordered.softmax(dim=-1)
         drop = p.cumsum(dim=-1) - p >= top_p  # the tokens before this one already reach top_p
+        # order.argsort() says where each token stands in the sorted row: drop goes back to the tokens' order
         logits = logits.masked_fill(drop.gather(-1, order.argsort(dim=-1)), -math.inf)
     return logits
 
@@ -60,7 +67,7 @@ def choose(
     p = filter_logits(logits.float(), temperature, top_k, top_p).softmax(dim=-1)
     return torch.multinomial(p, 1, generator=generator)
 
-# %% ../notebooks/12_generation.ipynb #3c162a15
+# %% ../notebooks/12_generation.ipynb #a24395f8
 class LayerCache:
     """The keys and values of one layer: room for `block_size` positions, filled up to `length`."""
 
@@ -71,10 +78,17 @@ class LayerCache:
     def append(
         self, k: Float[Tensor, "B H T head_size"], v: Float[Tensor, "B H T head_size"]
     ) -> tuple[Float[Tensor, "B H S head_size"], Float[Tensor, "B H S head_size"]]:
-        """Store the new positions' keys and values; returns those of all positions so far."""
+        """Store the new positions' keys and values; returns those of all positions so far.
+
+        ValueError beyond block_size, and when B is not that of the positions before.
+        """
         B, H, T, head_size = k.shape
+        if self.length + T > self.block_size:
+            raise ValueError(f"{self.length + T} positions exceed the cache's block_size={self.block_size}")
         if self.k is None:
             self.k, self.v = (t.new_empty(B, H, self.block_size, head_size) for t in (k, v))
+        if B != len(self.k):
+            raise ValueError(f"B={B} differs from the {len(self.k)} texts in the cache")
         self.k[:, :, self.length : self.length + T] = k
         self.v[:, :, self.length : self.length + T] = v
         self.length += T
@@ -92,8 +106,7 @@ class KVCache:
         """How many positions are stored."""
         return self.layers[0].length
 
-# %% ../notebooks/12_generation.ipynb #90f66694
-@torch.no_grad()
+# %% ../notebooks/12_generation.ipynb #af60a59d
 def stream(
     model,
     idx: Int[Tensor, "B T"],
@@ -109,6 +122,8 @@ def stream(
     check_settings(temperature, top_k, top_p)
     if max_new_tokens < 0:
         raise ValueError(f"max_new_tokens={max_new_tokens} must not be negative")
+    if idx.ndim != 2:
+        raise ValueError(f"idx must be [B, T], not {list(idx.shape)}")
     if idx.shape[1] == 0:
         raise ValueError("the prompt is empty: give at least one token to start from")
     block_size = model.config.block_size
@@ -121,7 +136,8 @@ def stream(
         for _ in range(max_new_tokens):
             if idx.shape[1] > block_size:  # the window slides: every cached key is stale
                 idx, cache = idx[:, -block_size:], None
-            logits = model(idx) if cache is None else model(new, cache)
+            with torch.no_grad():
+                logits = model(idx) if cache is None else model(new, cache)
             new = choose(logits[:, -1], temperature, top_k, top_p, generator)
             idx = torch.cat([idx, new], dim=1)
             yield new
@@ -144,7 +160,8 @@ def generate(
 
     temperature 0 always takes the likeliest token; higher temperatures flatten the distribution. top_k and
     top_p cut off its tail. The same generator seed gives the same text. Contexts longer than block_size are
-    cropped on the left. ValueError for an empty prompt and for settings that make no sense.
+    cropped on the left. ValueError for an empty prompt, one that is not [B, T], and settings that make no
+    sense.
     """
     settings = dict(temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
     return torch.cat([idx, *stream(model, idx, max_new_tokens, **settings, use_cache=use_cache)], dim=1)

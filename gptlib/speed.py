@@ -34,7 +34,7 @@ def step_flops(config: GPTConfig, batch_size: int) -> int:
     forward = config.n_layer * per_layer + 2 * C * config.vocab_size  # per token
     return 3 * forward * batch_size * T
 
-# %% ../notebooks/14_speed.ipynb #b7e3ef0f
+# %% ../notebooks/14_speed.ipynb #211406d9
 def fused_linear(self, x: Float[Tensor, "... n_in"]) -> Float[Tensor, "... n_out"]:
     """`Linear.forward` with product and bias in one kernel."""
     return F.linear(x, self.weight, self.bias)
@@ -75,14 +75,14 @@ KERNELS = (
 @contextlib.contextmanager
 def replaced(*parts: tuple):
     """Inside `with replaced((owner, name, function), …)` each `owner.name` is that function."""
-    before = [(owner, name, getattr(owner, name)) for owner, name, _ in parts]
+    before = [(owner, name, name in vars(owner), getattr(owner, name)) for owner, name, _ in parts]
     try:
         for owner, name, function in parts:
             setattr(owner, name, function)
         yield
     finally:
-        for owner, name, function in before:
-            setattr(owner, name, function)
+        for owner, name, own, function in before:
+            setattr(owner, name, function) if own else delattr(owner, name)
 
 # %% ../notebooks/14_speed.ipynb #b4aa99dc
 def loss_of(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -> Float[Tensor, ""]:
@@ -132,24 +132,25 @@ class CompiledStep:
             return eager_step(trainer, x, y)
         return whole_step(trainer, x, y, self.loss_fn)
 
-# %% ../notebooks/14_speed.ipynb #81ce540e
+# %% ../notebooks/14_speed.ipynb #400f3585
 class CapturedStep:
     """A step for `train(step_fn=…)` that is recorded once as a CUDA graph and then replayed.
 
     `compiled`: what is recorded is compiled first, which takes about 20 seconds and makes the replay faster.
     Inside the recording the KERNELS stand in for the layers; outside nothing changes. Weights, the optimizer's
-    memory and the random numbers go on as in an eager run, so checkpoints are the same. Falls back to
-    `eager_step` where `only_eager` says why, and on a CPU. One object serves one run.
+    memory and the random numbers go on as in an eager run, so checkpoints are the same. Unlike `eager_step` it
+    updates the weights also when the gradient is not finite: nobody looks before; `train` stops at the next
+    record. Falls back to `eager_step` where `only_eager` says why, and on a CPU.
     """
 
     def __init__(self, compiled: bool = True):
         self.loss_fn = compiled_loss() if compiled else loss_of
-        self.graph = None
+        self.trainer, self.graph = None, None
 
     def __call__(self, trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]):
         if trainer.device.type != "cuda" or only_eager(trainer):
             return eager_step(trainer, x, y)
-        if self.graph is None:
+        if self.trainer is not trainer:
             self.record(trainer, x, y)
         self.x.copy_(x)
         self.y.copy_(y)
@@ -169,6 +170,7 @@ class CapturedStep:
             self.graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(self.graph):
                 self.loss, self.norm = whole_step(trainer, self.x, self.y, self.loss_fn)
+        self.trainer = trainer
 
 
 @contextlib.contextmanager
@@ -186,13 +188,15 @@ def unchanged(trainer: Trainer):
     """Afterwards weights, optimizer memory and random numbers are what they were, in the same places."""
     device = torch.cuda if trainer.device.type == "cuda" else torch
     before, random = [t.detach().clone() for t in moving_tensors(trainer)], device.get_rng_state()
-    yield
-    now = moving_tensors(trainer)
-    before += [torch.zeros_like(t) for t in now[len(before) :]]  # memory that the first step has created
-    with torch.no_grad():
-        for tensor, value in zip(now, before, strict=True):
-            tensor.copy_(value)
-    device.set_rng_state(random)
+    try:
+        yield
+    finally:
+        now = moving_tensors(trainer)
+        before += [torch.zeros_like(t) for t in now[len(before) :]]  # memory that the first step has created
+        with torch.no_grad():
+            for tensor, value in zip(now, before, strict=True):
+                tensor.copy_(value)
+        device.set_rng_state(random)
 
 
 def moving_tensors(trainer: Trainer) -> list[Tensor]:
@@ -201,7 +205,7 @@ def moving_tensors(trainer: Trainer) -> list[Tensor]:
     memory = [t for optimizer in optimizers for state in optimizer.state.values() for t in state.values()]
     return [*trainer.model.parameters(), *memory]
 
-# %% ../notebooks/14_speed.ipynb #eaf7cbef
+# %% ../notebooks/14_speed.ipynb #1bc938df
 class FixedLayerCache:
     """A LayerCache whose tensors never move or grow: all `block_size` keys are there, the position says which count."""
 
@@ -252,6 +256,8 @@ class CapturedDecoder(nn.Module):
 
     def step(self) -> Float[Tensor, "B 1 vocab"]:
         """One token, from and to fixed places. The fused attention kernel is made for many queries, not for one."""
+        places = torch.arange(self.config.block_size, device=self.position.device)
+        self.filled = (places <= self.position)[None]  # [1, block_size]
         explicit = [(block.attn, "fused", False) for block in self.model.h]
         with replaced((CausalSelfAttention, "mask", self.visible), *explicit, *KERNELS):
             return self.through(self.token, self.position)
@@ -267,7 +273,7 @@ class CapturedDecoder(nn.Module):
 
     def visible(self, *_) -> Bool[Tensor, "1 block_size"]:
         """Stands in for `CausalSelfAttention.mask`: the new token may look at the places that are filled."""
-        return (torch.arange(self.config.block_size, device=self.position.device) <= self.position)[None]
+        return self.filled
 
     def prepare(self, idx: Int[Tensor, "B T"]) -> None:
         """Make the fixed places for texts of this batch size; on a GPU, record the step."""

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import errno
 import hashlib
 import json
 import logging
@@ -12,11 +13,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors import safe_open
 
+import gptlib.checkpoint as checkpoint_module
 from gptlib.checkpoint import (
     Checkpoint,
     Checkpointer,
@@ -102,6 +105,8 @@ def assert_equal_trees(a, b):
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])
 def test_round_trip(tmp_path, optimizer):
     state = states(dataclasses.replace(CONFIG, optimizer=optimizer))[4]
+    state.rng["cuda"] = torch.arange(16, dtype=torch.uint8)  # as a run in fp16 on a GPU has it
+    state.scaler.update(scale=4096.0, growth_factor=2.0, growth_interval=2000, _growth_tracker=7)
     config = dataclasses.replace(CONFIG, optimizer=optimizer, betas=(0.8, 0.9))
     save_checkpoint(tmp_path / "c", Checkpoint(state, MODEL, config, TOKENIZER))
     again = load_checkpoint(tmp_path / "c")
@@ -571,6 +576,82 @@ def test_a_copy_that_differs_is_not_kept(tmp_path, caplog, monkeypatch):
     assert folders_in(drive) == ["step_000003"]
 
 
+def test_a_mirror_that_is_full_for_a_while(tmp_path, caplog, monkeypatch):
+    (drive := tmp_path / "drive").mkdir()
+    plug, copyfile = Checkpointer(tmp_path / "run", MODEL, CONFIG, TOKENIZER, mirror=drive), shutil.copyfile
+    plug(STATES[1], None)
+
+    def copy_half(source, target):
+        target.write_bytes(source.read_bytes()[:100])
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    def copy_into_what_room_there_is(source, target):
+        assert len(folders_in(drive)) == 2  # the copy before and this one: what was left half-done is gone
+        copyfile(source, target)
+
+    monkeypatch.setattr(shutil, "copyfile", copy_half)
+    plug(STATES[2], None)
+    assert "the copy of step 2 failed, training goes on" in caplog.text and "No space left" in caplog.text
+    assert latest_checkpoint(drive).name == "step_000001"
+    monkeypatch.setattr(shutil, "copyfile", copy_into_what_room_there_is)
+    plug(STATES[3], None)
+    assert folders_in(drive) == ["step_000003"] and hashes(drive) == hashes(tmp_path / "run")
+
+
+def test_a_damaged_copy_is_replaced(tmp_path):
+    (drive := tmp_path / "drive").mkdir()
+    plug = Checkpointer(tmp_path / "run", MODEL, CONFIG, TOKENIZER, mirror=drive)
+    plug(dataclasses.replace(STATES[1], best_step=1), 1.0)
+    flip(drive / "checkpoints" / "step_000001" / "model.safetensors", 500)
+    plug(dataclasses.replace(STATES[2], best_step=1), None)
+    assert hashes(drive) == hashes(tmp_path / "run")
+    for folder in (drive / "checkpoints").iterdir():
+        load_checkpoint(folder)
+
+
+def test_the_best_that_is_on_the_disk_stays_until_a_better_one_is(tmp_path, disk_limit):
+    """The best step's own checkpoint could not be written: the best one before is kept instead."""
+    plug = Checkpointer(tmp_path, MODEL, CONFIG, TOKENIZER)
+    plug(dataclasses.replace(STATES[1], best_step=1), 1.0)
+    disk_limit(100)
+    plug(dataclasses.replace(STATES[2], best_step=2), 0.9)
+    disk_limit(None)
+    plug(dataclasses.replace(STATES[3], best_step=2), 1.1)
+    assert folders_in(tmp_path) == ["step_000001", "step_000003"]
+    plug(dataclasses.replace(STATES[4], best_step=4), 0.8)
+    assert folders_in(tmp_path) == ["step_000004"]
+
+
+def test_steps_are_numbers(tmp_path):
+    """As names, step_1000000 comes before step_999999."""
+    for step in (999_999, 1_000_000):
+        state = dataclasses.replace(STATES[3], step=step)
+        save_checkpoint(
+            tmp_path / "checkpoints" / f"step_{step:06d}", Checkpoint(state, MODEL, CONFIG, TOKENIZER)
+        )
+    (tmp_path / "checkpoints" / "step_notes").mkdir()  # somebody's own
+    assert latest_checkpoint(tmp_path).name == Checkpointer.newest(tmp_path).name == "step_1000000"
+
+
+# --- what reaches the disk, and when
+
+
+def test_everything_is_forced_to_disk_before_the_name_and_the_name_after(tmp_path, monkeypatch):
+    acts, force, rename = [], checkpoint_module.force_to_disk, os.rename
+    monkeypatch.setattr(
+        checkpoint_module, "force_to_disk", lambda path: (acts.append(("force", path)), force(path))
+    )
+    monkeypatch.setattr(os, "rename", lambda a, b: (acts.append(("rename", Path(a))), rename(a, b)))
+    folder = tmp_path / "step_000003"
+    save_checkpoint(folder, checkpoint(3))
+    *before, renamed, after = acts
+    temporary = renamed[1]
+    assert renamed[0] == "rename" and after == ("force", tmp_path)
+    assert before[-1] == ("force", temporary)
+    assert {path.name for _, path in before[:-1]} == set(os.listdir(folder))
+    assert all(path.parent == temporary for _, path in before[:-1])
+
+
 # --- damage and death by chance
 
 needs_sigkill = pytest.mark.skipif(
@@ -627,7 +708,8 @@ def save_in_place(state):
 def write_for_ever(line):
     plug = Checkpointer(place, sound.model_config, sound.train_config, sound.tokenizer)
     for step in range(1, 1_000_000):
-        state = dataclasses.replace(sound.state, step=step, best_step=step - step % 3)
+        model = {n: t + step for n, t in sound.state.model.items()}  # training changes every weight
+        state = dataclasses.replace(sound.state, model=model, step=step, best_step=step - step % 3)
         save_in_place(state) if way == "in place" else plug(state, None)
         os.write(line, f"{step} ".encode())
 

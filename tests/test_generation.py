@@ -3,10 +3,13 @@
 import dataclasses
 import math
 
+import jaxtyping
 import pytest
 import torch
+import torch.nn.functional as F
 
-from gptlib.generation import KVCache, filter_logits, generate, stream
+from gptlib.attention import CausalSelfAttention
+from gptlib.generation import KVCache, LayerCache, choose, filter_logits, generate, stream
 from gptlib.gpt import GPT, GPTConfig
 
 CONFIG = GPTConfig(vocab_size=13, block_size=10, n_layer=2, n_head=2, n_embd=16)
@@ -64,6 +67,32 @@ def test_filters_always_leave_the_likeliest_token():
     for top_k, top_p in [(1, None), (None, 1e-9), (1, 1e-9)]:
         kept = torch.isfinite(filter_logits(logits, 1.0, top_k, top_p))
         assert kept.any(dim=-1).all() and kept[0].tolist() == [False, True, False]
+
+
+def test_top_k_keeps_no_more_than_k_of_equal_logits():
+    logits = torch.tensor([[2.0, 3.0, 2.0, 2.0, 1.0], [0.0, 0.0, 0.0, 0.0, 0.0]])
+    for k in range(1, 6):
+        kept = torch.isfinite(filter_logits(logits, top_k=k))
+        assert kept.sum(dim=-1).tolist() == [k, k]
+        assert kept[0, 1] and (k == 5 or not kept[0, 4])  # the largest stays, the smallest goes first
+
+
+def test_top_p_1_cuts_nothing_off():
+    """In float32 the rounded sum of many shares reaches 1 long before the last of them."""
+    logits = 3 * torch.randn(2, 50_257, generator=seeded())
+    assert torch.isfinite(filter_logits(logits, top_p=1.0)).all()
+    assert torch.isfinite(filter_logits(logits, top_p=1)).all()
+
+
+@pytest.mark.parametrize("temperature", [torch.finfo(torch.float32).tiny, 1e-37, 1e-10, 1e10, 1e38, 1e300])
+def test_extreme_temperatures(temperature):
+    """Nearly greedy, or nearly uniform; logits far from 0 must not overflow on the way."""
+    logits = torch.tensor([[1.0, 3.0, 2.0]]) + torch.tensor([[-1000.0], [0.0], [1000.0]])  # [B=3, vocab=3]
+    p = filter_logits(logits, temperature).softmax(dim=-1)
+    expected = [0.0, 1.0, 0.0] if temperature < 1 else [1 / 3] * 3
+    torch.testing.assert_close(p, torch.tensor([expected] * 3), rtol=0, atol=1e-6)
+    drawn = choose(logits, temperature, None, None, seeded())
+    assert drawn.shape == (3, 1) and (temperature > 1 or (drawn == 1).all())
 
 
 def test_filters_leave_their_input_alone():
@@ -162,7 +191,22 @@ def test_dropout_is_off_and_the_mode_comes_back(training):
     assert gpt.training == training
     next(stream(gpt, prompt(), 5))  # left off half-way
     assert gpt.training == training
-    assert not generate(gpt, prompt(), 3).requires_grad
+
+
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_no_graph_is_kept_for_a_way_back(use_cache):
+    gpt, needed = model(), []
+    forward = gpt.forward
+
+    def spy(*args):
+        logits = forward(*args)
+        needed.append(logits.requires_grad)
+        return logits
+
+    gpt.forward = spy
+    for _ in stream(gpt, prompt(), 12, use_cache=use_cache):
+        assert torch.is_grad_enabled()  # between two tokens the caller's setting counts
+    assert needed == 12 * [False]
 
 
 def test_cache_counts_its_positions():
@@ -175,11 +219,54 @@ def test_cache_counts_its_positions():
         gpt(prompt(1, 6), cache)
 
 
+def test_a_cache_has_no_more_room_than_it_was_made_with():
+    gpt, cache = model(), KVCache(CONFIG.n_layer, 5)  # fewer than the model's 10
+    gpt(prompt(1, 4), cache)
+    gpt(prompt(1, 1), cache)
+    kept = [(layer.k.clone(), layer.v.clone()) for layer in cache.layers]
+    for T in (1, 2):
+        with pytest.raises(ValueError, match=f"{5 + T} positions exceed the cache's block_size=5"):
+            gpt(prompt(1, T), cache)
+    with pytest.raises(ValueError, match="6 positions exceed the cache's block_size=5"):
+        gpt(prompt(1, 6), KVCache(CONFIG.n_layer, 5))
+    assert cache.length == 5
+    for layer, (k, v) in zip(cache.layers, kept, strict=True):
+        assert torch.equal(layer.k, k) and torch.equal(layer.v, v)
+
+
+def test_a_cache_belongs_to_its_texts():
+    for before, after in ((2, 1), (1, 2), (3, 2)):
+        gpt, cache = model(), KVCache(CONFIG.n_layer, CONFIG.block_size)
+        gpt(prompt(before, 4), cache)
+        with pytest.raises(ValueError, match=f"B={after} differs from the {before} texts in the cache"):
+            gpt(prompt(after, 1), cache)
+
+
+def test_one_new_position_needs_no_mask(monkeypatch):
+    """It sees every key; with a mask PyTorch's kernel takes longer. Several new positions need one."""
+    masks, kernel = [], F.scaled_dot_product_attention
+
+    def spy(*args, attn_mask=None, **settings):
+        masks.append(attn_mask if attn_mask is None else attn_mask.tolist())
+        return kernel(*args, attn_mask=attn_mask, **settings)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", spy)
+    attention, cache = CausalSelfAttention(4, 2, 6), LayerCache(9)
+    for T in (2, 1, 2, 1):
+        attention(torch.randn(1, T, 4), cache)
+    assert masks == [None, None, [[True, True, True, True, False], [True] * 5], None]
+    with pytest.raises(ValueError, match="T=7 exceeds block_size=6"):
+        attention(torch.randn(1, 1, 4), cache)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         (dict(temperature=-0.1), "temperature=-0.1 must not be negative"),
         (dict(temperature=math.nan), "temperature=nan"),
+        (dict(temperature=math.inf), "temperature=inf must not be negative, and finite"),
+        (dict(temperature=1e-38), "temperature=1e-38 must be 0 .* or at least 1.18e-38"),
+        (dict(temperature=5e-324), "temperature=5e-324 must be 0"),
         (dict(top_k=0), "top_k=0 must be at least 1"),
         (dict(top_p=0.0), r"top_p=0.0 must lie in \(0, 1\]"),
         (dict(top_p=1.5), r"top_p=1.5 must lie in \(0, 1\]"),
@@ -196,3 +283,13 @@ def test_impossible_settings(settings, message):
 def test_an_empty_prompt():
     with pytest.raises(ValueError, match="prompt is empty"):
         generate(model(), torch.zeros(1, 0, dtype=torch.long), 3)
+
+
+@pytest.mark.parametrize("shape", [[3], [1, 2, 3]])
+def test_a_prompt_of_another_shape(shape, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # else the shape is noticed before
+    idx, message = torch.zeros(shape, dtype=torch.long), rf"idx must be \[B, T\], not \{shape}"
+    with pytest.raises(ValueError, match=message):
+        generate(model(), idx, 3)
+    with pytest.raises(ValueError, match=message):
+        next(stream(model(), idx, 3))

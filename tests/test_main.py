@@ -1,5 +1,6 @@
 """The command line: a tiny run from train to sample, resuming, and one line for everything that is wrong."""
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -17,7 +18,7 @@ import torch
 
 from gptlib import __main__ as command_line
 from gptlib import data
-from gptlib.checkpoint import latest_checkpoint, load_checkpoint
+from gptlib.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from gptlib.data import Corpus, load_corpus, split
 from gptlib.loss import evaluate
 from gptlib.training import PRESETS
@@ -181,8 +182,73 @@ def test_a_lost_machine_and_its_mirror(tmp_path):
     assert run("train", "--out", anew, "--mirror", drive, "--resume", *RESUMABLE) == 0
     assert losses(anew) == losses(whole)[-len(losses(anew)) :] and losses(anew)
     assert contents(drive) == {
-        name: value for name, value in contents(anew).items() if name.startswith("checkpoints")
+        name: value for name, value in contents(anew).items() if name.startswith(("checkpoints", "config"))
     }
+
+
+def test_copies_of_another_run_are_not_overwritten(tmp_path, capsys):
+    (drive := tmp_path / "drive").mkdir()
+    stop_after_step_3(tmp_path / "lost", "--mirror", drive)
+    before = contents(drive)
+    for changes, said in (
+        (("--out", tmp_path / "anew"), "drive holds a run's copies: choose another --mirror, or go on with"),
+        (("--out", tmp_path / "anew", "--resume"), ""),
+    ):
+        capsys.readouterr()
+        assert run("train", *changes, "--mirror", drive, *RESUMABLE) == (2 if said else 0)
+        assert said in capsys.readouterr().err
+        assert (contents(drive) == before) == bool(said) == (not (tmp_path / "anew").exists())
+
+
+def test_a_run_folder_without_settings_is_not_overwritten(tmp_path, capsys):
+    stop_after_step_3(tmp_path / "run")
+    (tmp_path / "run" / "config.json").unlink()
+    before = contents(tmp_path / "run")
+    assert run("train", "--out", tmp_path / "run", *RESUMABLE) == 2
+    assert "holds a run already" in capsys.readouterr().err and contents(tmp_path / "run") == before
+
+
+def test_nothing_is_written_when_the_mirror_is_missing(tmp_path, capsys):
+    assert run("train", "--out", tmp_path / "run", "--mirror", tmp_path / "drive", *RESUMABLE) == 2
+    assert "mount the drive" in capsys.readouterr().err and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "status", "said"),
+    [
+        ('{"corpus": "plays", "device": "', 0, "config.json cannot be read (Unterminated string"),
+        ('["plays"]', 0, "config.json cannot be read (list indices"),
+        ('{"corpus": "sonnets", "device": "CPU"}', 2, "the run was on the text sonnets, here it is plays"),
+        ('{"corpus": "plays", "device": "CPU, 99 threads"}', 0, "this run was on CPU, 99 threads"),
+    ],
+)
+def test_resuming_compares_text_and_machine(tmp_path, capsys, settings, status, said):
+    """Also from the mirror, which keeps the run's settings too."""
+    (drive := tmp_path / "drive").mkdir()
+    stop_after_step_3(tmp_path / "run", "--mirror", drive)
+    assert (drive / "config.json").read_bytes() == (tmp_path / "run" / "config.json").read_bytes()
+    shutil.rmtree(tmp_path / "run")
+    (drive / "config.json").write_text(settings)
+    capsys.readouterr()
+    assert run("train", "--out", tmp_path / "run", "--mirror", drive, "--resume", *RESUMABLE) == status
+    spoken = capsys.readouterr()
+    assert said in (spoken.err if status else spoken.out)
+    assert (tmp_path / "run").exists() == (status == 0)
+
+
+def test_a_checkpoint_for_reading_is_not_resumed(tmp_path, capsys):
+    stop_after_step_3(tmp_path / "run")
+    folder = latest_checkpoint(tmp_path / "run")
+    saved = load_checkpoint(folder)
+    shutil.rmtree(folder)
+    save_checkpoint(
+        folder, dataclasses.replace(saved, state=dataclasses.replace(saved.state, optimizer=None))
+    )
+    before = contents(tmp_path / "run")
+    capsys.readouterr()
+    assert run("train", "--out", tmp_path / "run", "--resume", *RESUMABLE) == 2
+    assert "step_000003 has no optimizer state: it was saved for reading" in capsys.readouterr().err
+    assert contents(tmp_path / "run") == before
 
 
 def test_sample_is_the_same_for_the_same_seed(finished, capsys):

@@ -2,6 +2,8 @@
 
 import copy
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -158,6 +160,23 @@ def test_without_any_gradient_nothing_happens():
         before = [p.detach().clone() for p in params]
         make(params).step()
         assert all(torch.equal(p, b) for p, b in zip(params, before, strict=True))
+
+
+def test_the_compiler_is_not_imported():
+    """As torch's wrappers would: it takes seconds at the start of every run."""
+    code = """if True:
+        import sys, torch, gptlib.__main__
+        from gptlib.optimizer import AdamW, Muon
+        for kind in (AdamW, Muon):
+            weight = torch.nn.Parameter(torch.eye(3))
+            optimizer = kind([weight])
+            weight.sum().backward()
+            optimizer.step()
+            optimizer.load_state_dict(optimizer.state_dict())
+            optimizer.zero_grad()
+        assert "torch._dynamo" not in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_zero_grad_forgets():

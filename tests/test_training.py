@@ -2,10 +2,13 @@
 
 import copy
 import dataclasses
+import errno
+import io
 import json
 import logging
 import math
 import os
+import re
 import signal
 import threading
 
@@ -355,15 +358,18 @@ def test_resuming_equals_the_uninterrupted_run_bit_for_bit(optimizer, at):
         assert torch.equal(p, q)
 
 
-def test_resuming_without_the_scalers_state_is_noticed(monkeypatch):
+def test_resuming_without_the_scalers_state_is_noticed(monkeypatch, caplog):
     monkeypatch.setattr("gptlib.training.choose_precision", lambda wanted, device: torch.float16)  # on a CPU
     states, config = [], dataclasses.replace(CONFIG, checkpoint_interval=1)
     train(
         model(), corpus(), corpus(), config, checkpointer=lambda state, _: states.append(copy.deepcopy(state))
     )
     assert states[0].scaler["scale"] > 0
-    with pytest.raises(RuntimeError, match="source state dict is empty"):
-        train(model(), corpus(), corpus(), config, start=dataclasses.replace(states[0], scaler={}))
+    for scaler, said in ((states[0].scaler, ""), ({}, "the loss scale begins anew")):
+        caplog.clear()
+        config = dataclasses.replace(config, max_steps=2)
+        train(model(), corpus(), corpus(), config, start=dataclasses.replace(states[0], scaler=scaler))
+        assert said in caplog.text and bool(said) == bool(caplog.records)
 
 
 @pytest.mark.parametrize("lost", ["rng", "optimizer", "step"])
@@ -464,6 +470,30 @@ def test_metrics_log(tmp_path):
     ]
     samples = (tmp_path / "deep" / "run" / "samples.txt").read_text()
     assert "step 2" in samples and "ROMEO:\nAy me" in samples
+
+
+def test_a_log_that_cannot_be_written_does_not_end_a_run(tmp_path, caplog, monkeypatch):
+    log = MetricsLog(tmp_path)
+    log({"step": 1, "train_loss": 4.0})
+
+    class FullDisk(io.FileIO):
+        def write(self, content):
+            super().write(content[:5])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "builtins.open", lambda path, *_, **__: io.TextIOWrapper(FullDisk(path, "a"), write_through=True)
+        )
+        log({"step": 2, "train_loss": 3.0})
+    (record,) = caplog.records
+    message = record.getMessage()
+    assert re.search(
+        r"31 characters for .*metrics.jsonl are lost, training goes on: .*No space left", message
+    )
+    log({"step": 3, "train_loss": 2.0})
+    steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [1, 3]  # and no half line between them
 
 
 def test_the_library_prints_nothing(capsys, caplog):

@@ -29,12 +29,13 @@ from gptlib.speed import (
     CapturedDecoder,
     CapturedStep,
     CompiledStep,
+    only_eager,
     replaced,
     step_flops,
     whole_step,
 )
 from gptlib.tokenizer import GPT2_PATTERN, BPETokenizer, CharTokenizer
-from gptlib.training import PRESETS, Trainer
+from gptlib.training import PRESETS, Trainer, eager_step
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 HAS_COMPILER = DEVICE.type == "cuda" or bool(shutil.which("c++") or shutil.which("g++"))
@@ -111,7 +112,7 @@ def variants() -> list[tuple[str, Variant]]:
         then("recorded as a CUDA graph", step_fn=lambda: CapturedStep(compiled=False))
         then("compiled, then recorded", step_fn=CapturedStep)
     elif HAS_COMPILER:
-        then("compiled", step_fn=CompiledStep, kernels=False)
+        then("compiled", step_fn=CompiledStep)
     else:
         print("no C++ compiler: torch.compile is left out", file=sys.stderr)
     return table
@@ -142,7 +143,7 @@ def measure_step(
             loss.item()
 
     loop = NEVER() if variant.batched else replaced((AdamW, "step", torch.no_grad()(one_by_one)))
-    kernels = replaced(*KERNELS) if variant.kernels and not variant.step_fn else NEVER()
+    kernels = replaced(*KERNELS) if variant.kernels else NEVER()
     with loop, kernels:
         first = seconds(step, 1)[0]
         seconds(step, 1, 3)
@@ -169,6 +170,8 @@ def bench_steps() -> list[dict]:
     tried += [(f"{last}, Muon", fastest, "muon")]
     if preset.model.dropout:
         tried += [(f"{last}, no dropout", dataclasses.replace(fastest, dropout=False), "adamw")]
+    own = dataclasses.replace(fastest, kernels=False, step_fn=lambda: eager_step)
+    tried += [("eager_step, as chapter 10 left it", own, "adamw")]
     for name, variant, optimizer in tried:
         slow = DEVICE.type == "cpu"
         times, first = measure_step(variant, optimizer, tokens, repeats=5, calls=4 if slow else 20)
@@ -213,6 +216,9 @@ def bench_kernels() -> list[dict]:
     windows = torch.zeros(preset.train.batch_size, preset.model.block_size, dtype=torch.long, device=DEVICE)
     step, repeats = CapturedStep(), 5
     step(trainer, windows, windows)
+    if reason := only_eager(trainer):
+        print(f"no recorded step whose kernels could be listed: {reason}", file=sys.stderr)
+        return []
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:
         seconds(step.graph.replay, 1, repeats)
     events = sorted(profile.key_averages(), key=lambda event: -event.self_device_time_total)
@@ -338,12 +344,12 @@ def main() -> None:
         parser.error(f"unknown part {min(unknown)!r}: choose from {', '.join(PARTS)}")
     machine = {"device": name_of_device(), "torch": torch.__version__, "corpus": load_corpus().name}
     rows = []
+    args.out.parent.mkdir(parents=True, exist_ok=True)
     for name in args.parts or PARTS:
         print(f"{name} …", file=sys.stderr, flush=True)
         rows += PARTS[name]()
+        args.out.write_text(json.dumps({**machine, "rows": rows}, indent=1) + "\n")  # so far
     print(f"{machine['device']}, PyTorch {machine['torch']}\n{table(rows)}")
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps({**machine, "rows": rows}, indent=1) + "\n")
     print(f"written to {args.out}")
 
 

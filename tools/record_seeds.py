@@ -1,9 +1,10 @@
 """Run presets with several seeds: `python tools/record_seeds.py OUT char-gpu char-gpu-race char-gpu-best`.
 
-Where there are candidates, the settings are chosen first and frozen. The choice sees only the training split,
-whose last tenth serves as validation text. Then the preset runs on the whole training split, once for each
-seed, and all seeds are reported. Written below OUT: `runs/choice.json`, and for each preset the run of the
-first seed as in a run folder, with its best checkpoint below `checkpoints`, and `seeds.json` about all seeds.
+Where there are candidates, the settings are chosen first and frozen; `--frozen` takes those of the presets,
+which were chosen so. The choice sees only the training split, whose last tenth serves as validation text.
+Then the preset runs on the whole training split, once for each seed, and all seeds are reported. Written
+below OUT: `runs/choice.json`, and for each preset the run of the first seed as in a run folder, with its best
+checkpoint below `checkpoints`, and `seeds.json` about all seeds.
 """
 
 import argparse
@@ -68,6 +69,7 @@ def main() -> None:
     )
     parser.add_argument("out", type=Path)
     parser.add_argument("presets", nargs="+", choices=[name for name in PRESETS if name.startswith("char")])
+    parser.add_argument("--frozen", action="store_true", help="do not choose, take the presets' settings")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     args = parser.parse_args()
     (args.out / "runs").mkdir(parents=True, exist_ok=True)
@@ -79,7 +81,7 @@ def main() -> None:
     choices = {}
     for name in args.presets:
         run, trials = PRESETS[name], []
-        for settings in CANDIDATES.get(name, []):
+        for settings in [] if args.frozen else CANDIDATES.get(name, []):
             tried = changed(run, **settings, sample_interval=0)
             trials.append({**settings, **one_run(tried, split(tokens[0]), seed=1)[1]})
         if trials:
