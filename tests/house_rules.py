@@ -428,7 +428,7 @@ RULES = [
 
 # What the reader builds is made of tensors: these are all names of torch's layers and optimizers it may use.
 ALLOWED = {
-    "torch.nn": {"Module", "ModuleList", "Parameter", "functional"},
+    "torch.nn": {"Module", "ModuleList", "Parameter", "functional", "attention"},  # attention: which kernel
     "torch.nn.functional": {"scaled_dot_product_attention"},
     "torch.optim": {"Optimizer"},
 }
