@@ -43,9 +43,9 @@ def plot_run(records: list[dict], rungs: dict[str, float], title: str, norms: bo
     if val_loss:
         best = min(val_loss)
         place = (val_steps[val_loss.index(best)], best)
-        top.annotate(
-            f"lowest {best:.3f}", place, (0, 8), textcoords="offset points", ha="center", fontsize=10
-        )
+        paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # a rung's line may lie just above
+        at = dict(textcoords="offset points", ha="center", fontsize=10, bbox=paper)
+        top.annotate(f"lowest {best:.3f}", place, (0, 8), **at)
     everything = [*train_loss, *val_loss, *rungs.values()]
     top.set_yscale("log")
     top.set_ylim(min(everything) * 0.97, max(everything) * 1.03)
