@@ -39,13 +39,8 @@ def plot_run(records: list[dict], rungs: dict[str, float], title: str, norms: bo
     top, bottom = panels[:2]
     top.plot(steps, train_loss, linestyle="-", linewidth=1, color="#56B4E9", label="training batch")
     val_steps, val_loss = series(records, "val_loss")
-    top.plot(val_steps, val_loss, linestyle="-", marker="o", color="#0072B2", label="validation")
-    if val_loss:
-        best = min(val_loss)
-        place = (val_steps[val_loss.index(best)], best)
-        paper = {"facecolor": "white", "edgecolor": "none", "pad": 1}  # a rung's line may lie just above
-        at = dict(textcoords="offset points", ha="center", fontsize=10, bbox=paper)
-        top.annotate(f"lowest {best:.3f}", place, (0, 8), **at)
+    name = f"validation, lowest {min(val_loss):.3f}" if val_loss else "validation"
+    top.plot(val_steps, val_loss, linestyle="-", marker="o", color="#0072B2", label=name)
     everything = [*train_loss, *val_loss, *rungs.values()]
     top.set_yscale("log")
     top.set_ylim(min(everything) * 0.97, max(everything) * 1.03)
