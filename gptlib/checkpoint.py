@@ -181,7 +181,7 @@ def read_manifest(path: Path) -> dict[str, str]:
         pass  # no manifest at all
     raise CheckpointError(f"{path} is damaged: its own checksum does not match")
 
-
+# %% ../notebooks/11_checkpoint.ipynb #0a2a18d7
 def load_checkpoint(folder, *, model_config=None, train_config=None, tokenizer=None) -> Checkpoint:
     """Read a checkpoint, its files first held against the manifest. CheckpointError names what is wrong.
 
@@ -323,7 +323,7 @@ def is_sound(folder: Path) -> bool:
     except CheckpointError:
         return False
 
-
+# %% ../notebooks/11_checkpoint.ipynb #0b36e1a5
 class Checkpointer:
     """Plugs into `train(checkpointer=…)`: keeps the best and the latest checkpoint of a run.
 
