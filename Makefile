@@ -25,19 +25,19 @@ stress: $(READY)  ## the tests of checkpoints at length: killed writers, flipped
 	GPTLIB_STRESS=1 OMP_NUM_THREADS=1 $(PY) -m pytest -q -m stress tests
 
 bench: $(READY) data/tinyshakespeare/input.txt  ## how fast everything is on this machine: a table, and runs/bench.json
-	$(PY) tools/bench.py
+	$(PY) -m tools.measure.bench
 
 export: $(READY)  ## write the notebooks' modules into gptlib
-	$(PY) tools/notebooks.py export
+	$(PY) -m tools.notebooks export
 
 execute: $(READY)  ## run the notebooks and store their outputs (NAMES="05 07" for some)
-	$(PY) tools/notebooks.py execute $(NAMES)
+	$(PY) -m tools.notebooks execute $(NAMES)
 
 browser:  ## install Chromium for the browser tests, where that is possible
 	tests/browser/install.sh
 
 badges: $(READY)  ## point badges and Colab cells to your repository (REPO=owner/name)
-	$(PY) tools/notebooks.py badges $(REPO)
+	$(PY) -m tools.notebooks badges $(REPO)
 
 # Installed once; again only when the requirements change.
 $(READY): pyproject.toml constraints.txt

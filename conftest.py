@@ -4,7 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
-from environment import ENVIRONMENT, SHORT
+
+from tools.environment import ENVIRONMENT, SHORT
 
 # Before anything imports torch or gptlib. Tests that do without shape checks run with GPTLIB_CHECK_SHAPES="".
 shape_checks = os.environ.get("GPTLIB_CHECK_SHAPES", "1")

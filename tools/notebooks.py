@@ -1,4 +1,4 @@
-"""The notebooks: `python tools/notebooks.py export | execute [NAME …] | clean | badges OWNER/NAME`."""
+"""The notebooks: `python -m tools.notebooks export | execute [NAME …] | clean | badges OWNER/NAME`."""
 
 import argparse
 import os
@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 import nbformat
-from environment import ENVIRONMENT
 
 from gptlib.exercises.chapter import exported_source, exports_of, read_notebook, write_module
+from tools.environment import ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS, PACKAGE = ROOT / "notebooks", ROOT / "gptlib"

@@ -1,7 +1,7 @@
 """What makes the chapters a course: exercises with checkers, predictions, export of the reader's module.
 
 A checker takes the reader's function, calls it on inputs of its own, and raises through `expect` when a
-result is wrong. One module per chapter holds its checkers; tests/exercises the wrong answers to reject.
+result is wrong. One module per chapter holds its checkers; tests/exercises/answers the wrong answers to reject.
 """
 
 import functools

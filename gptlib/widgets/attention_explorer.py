@@ -18,7 +18,7 @@ from PIL import Image
 
 from gptlib.widgets import attention_picture
 from gptlib.widgets.attention_state import MAX_TOKENS, AttentionState, compute, shade
-from gptlib.widgets.text import complaint, message_html, typed, untyped, visible
+from gptlib.widgets.kit.text import complaint, message_html, typed, untyped, visible
 
 # (text, causal) -> the text's tokens, and the weights [n_layer, n_head, T, T] of the first T of them
 WeightsOf = Callable[[str, bool], tuple[list[str], np.ndarray]]

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from gptlib.tokenizer import GPT2_PATTERN, BPETokenizer, merge, utf8
 from gptlib.widgets.attention_picture import font
-from gptlib.widgets.text import complaint, message_html, typed, untyped
+from gptlib.widgets.kit.text import complaint, message_html, typed, untyped
 
 MAX_BYTES = 160
 ROWS = 8  # of the table of pairs

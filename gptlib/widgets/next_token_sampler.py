@@ -13,8 +13,8 @@ import ipywidgets as widgets
 import torch
 from IPython.display import Image as StaticImage
 
-from gptlib.widgets.pen import BLACK, BLUE, GREY, ORANGE, PALE, Pen
-from gptlib.widgets.text import complaint, message_html, typed, untyped, visible
+from gptlib.widgets.kit.pen import BLACK, BLUE, GREY, ORANGE, PALE, Pen
+from gptlib.widgets.kit.text import complaint, message_html, typed, untyped, visible
 
 SHOWN = 12  # rows
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import ipywidgets as widgets
 import torch
 
-from gptlib.widgets.text import complaint, message_html, typed, untyped
+from gptlib.widgets.kit.text import complaint, message_html, typed, untyped
 
 SECONDS_BETWEEN_UPDATES = 0.1  # often enough to see it write; each update sends the whole text to the browser
 

@@ -14,7 +14,7 @@ from IPython.display import Image as StaticImage
 from PIL import Image, ImageDraw
 
 from gptlib.widgets.attention_picture import font
-from gptlib.widgets.text import message_html, visible
+from gptlib.widgets.kit.text import message_html, visible
 
 MAX_LABELS = 8
 LOWEST, HIGHEST = -6.0, 6.0  # of a score's slider

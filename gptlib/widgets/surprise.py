@@ -17,7 +17,7 @@ from IPython.display import Image as StaticImage
 from PIL import Image, ImageDraw
 
 from gptlib.widgets.attention_picture import font
-from gptlib.widgets.text import complaint, message_html, typed, untyped, visible
+from gptlib.widgets.kit.text import complaint, message_html, typed, untyped, visible
 
 MAX_CHARACTERS = 600
 DARKEST = 8.0  # nats: a loss of this or more gets the darkest colour

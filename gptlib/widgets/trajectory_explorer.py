@@ -11,8 +11,8 @@ import numpy as np
 from IPython.display import Image as StaticImage
 from PIL import Image
 
-from gptlib.widgets.pen import BLACK, BLUE, GREY, ORANGE, PALE, Pen, at
-from gptlib.widgets.text import message_html
+from gptlib.widgets.kit.pen import BLACK, BLUE, GREY, ORANGE, PALE, Pen, at
+from gptlib.widgets.kit.text import message_html
 
 MINIMUM = np.array([6.0, 1.0])  # away from 0, so that weight decay has something to pull against
 START = MINIMUM + [-10.0, 1.0]

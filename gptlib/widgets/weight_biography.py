@@ -12,8 +12,8 @@ import ipywidgets as widgets
 import numpy as np
 from IPython.display import Image as StaticImage
 
-from gptlib.widgets.pen import BLACK, BLUE, GREY, ORANGE, SOFT, Pen, at
-from gptlib.widgets.text import message_html
+from gptlib.widgets.kit.pen import BLACK, BLUE, GREY, ORANGE, SOFT, Pen, at
+from gptlib.widgets.kit.text import message_html
 
 
 @dataclass(frozen=True, eq=False)

@@ -165,7 +165,7 @@ def test_without_any_gradient_nothing_happens():
 def test_the_compiler_is_not_imported():
     """As torch's wrappers would: it takes seconds at the start of every run."""
     code = """if True:
-        import sys, torch, gptlib.__main__
+        import sys, torch, gptlib.cli
         from gptlib.optimizer import AdamW, Muon
         for kind in (AdamW, Muon):
             weight = torch.nn.Parameter(torch.eye(3))

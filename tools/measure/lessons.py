@@ -1,4 +1,4 @@
-"""Small runs with and without a mistake, for chapter 10: `python tools/record_lessons.py`, a few minutes.
+"""Small runs with and without a mistake, for chapter 10: `python -m tools.measure.lessons`, a few minutes.
 
 Writes data/runs/lessons.json: for each run its settings, and the losses along the way.
 """
@@ -15,7 +15,7 @@ from gptlib.loss import evaluate
 from gptlib.tokenizer import CharTokenizer
 from gptlib.training import TrainConfig, TrainingError, train
 
-OUT = Path(__file__).resolve().parent.parent / "data" / "runs" / "lessons.json"
+OUT = Path(__file__).resolve().parents[2] / "data" / "runs" / "lessons.json"
 MODEL = GPTConfig(65, block_size=64, n_layer=2, n_head=4, n_embd=64)
 SOUND = TrainConfig(
     400,

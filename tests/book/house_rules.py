@@ -6,9 +6,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from gptlib.exercises.chapter import exports_of, read_notebook, source_of, tags_of
-from notebooks import CELL_METADATA, KERNEL, badge
+from tools.notebooks import CELL_METADATA, KERNEL, badge
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 # which module belongs to which chapter
 MODULES = (
     "tokenizer data loss layers attention block gpt backprop optimizer training checkpoint generation "

@@ -1,4 +1,4 @@
-"""How fast the book's parts are on this machine: `make bench`, or `python tools/bench.py steps generation`.
+"""How fast the book's parts are on this machine: `make bench`, or `python -m tools.measure.bench steps`.
 
 Prints one table with medians and spreads and writes it as JSON. What the machine lacks is skipped, and said.
 """

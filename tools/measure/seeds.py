@@ -1,4 +1,4 @@
-"""Run presets with several seeds: `python tools/record_seeds.py OUT char-gpu char-gpu-race char-gpu-best`.
+"""Run presets with several seeds: `python -m tools.measure.seeds OUT char-gpu char-gpu-race char-gpu-best`.
 
 Where there are candidates, the settings are chosen first and frozen; `--frozen` takes those of the presets,
 which were chosen so. The choice sees only the training split, whose last tenth serves as validation text.
@@ -15,15 +15,15 @@ import statistics
 from pathlib import Path
 
 import torch
-from record_run import for_reading
 
-from gptlib.__main__ import describe, sample_text
 from gptlib.checkpoint import Checkpoint, save_checkpoint
+from gptlib.cli import describe, sample_text
 from gptlib.data import load_corpus, split
 from gptlib.gpt import GPT
 from gptlib.speed import CapturedDecoder, CapturedStep
 from gptlib.tokenizer import CharTokenizer
 from gptlib.training import PRESETS, MetricsLog, RunConfig, train
+from tools.measure.run import for_reading
 
 CANDIDATES = {
     "char-gpu-race": [{"muon_learning_rate": 0.02}, {"muon_learning_rate": 0.03}],

@@ -16,26 +16,26 @@ import pytest
 from gptlib.exercises import Predictions, exercise, expect
 from gptlib.exercises.chapter import PACKAGE, dependents, read_notebook, source_of, tags_of
 
-ROOT = Path(__file__).resolve().parents[1]
-ANSWERS = ROOT / "tests" / "exercises"
-MACHINERY = {"__init__", "chapter", "predictions"}
+ROOT = Path(__file__).resolve().parents[2]
+ANSWERS = ROOT / "tests" / "exercises" / "answers"
+MACHINERY = {"__init__", "chapter", "predictions"}  # what a book needs of gptlib.exercises
 
 
 def chapters() -> list[str]:
     """The nouns of the chapters that have checkers."""
-    return sorted(path.stem for path in (PACKAGE / "exercises").glob("*.py") if path.stem not in MACHINERY)
+    return sorted(path.stem for path in (PACKAGE / "exercises" / "chapters").glob("[!_]*.py"))
 
 
 def checkers(noun: str) -> dict:
     """The checkers of a chapter by name."""
-    module = importlib.import_module(f"gptlib.exercises.{noun}")
+    module = importlib.import_module(f"gptlib.exercises.chapters.{noun}")
     return {name: value for name, value in vars(module).items() if hasattr(value, "difficulty")}
 
 
 def answers(noun: str):
     """The module of right and wrong answers to a chapter's exercises."""
     path = ANSWERS / f"{noun}.py"
-    assert path.exists(), f"tests/exercises/{noun}.py is missing: every checker needs wrong answers to reject"
+    assert path.exists(), f"answers/{noun}.py is missing: every checker needs wrong answers to reject"
     spec = importlib.util.spec_from_file_location(f"answers_{noun}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -45,7 +45,7 @@ def answers(noun: str):
 def cells_of(noun: str) -> list[dict]:
     """The cells of the chapter's notebook."""
     paths = list((ROOT / "notebooks").glob(f"[0-9][0-9]_{noun}.ipynb"))
-    assert len(paths) == 1, f"gptlib/exercises/{noun}.py belongs to one notebook, found {paths}"
+    assert len(paths) == 1, f"gptlib/exercises/chapters/{noun}.py belongs to one notebook, found {paths}"
     return read_notebook(paths[0])["cells"]
 
 
@@ -93,8 +93,8 @@ def test_stub_is_not_attempted(noun, name, capsys):
 def test_right_answers_pass_and_planted_bugs_do_not(noun, name, capsys, record_property):
     check, given = checkers(noun)[name], answers(noun)
     alternatives, bugs = given.ALTERNATIVES.get(name, []), given.BUGS.get(name, {})
-    assert len(alternatives) >= 1, f"tests/exercises/{noun}.py: ALTERNATIVES has no right answer to {name}"
-    assert len(bugs) >= 3, f"tests/exercises/{noun}.py: BUGS has {len(bugs)} wrong answers to {name}, not 3"
+    assert len(alternatives) >= 1, f"answers/{noun}.py: ALTERNATIVES has no right answer to {name}"
+    assert len(bugs) >= 3, f"answers/{noun}.py: BUGS has {len(bugs)} wrong answers to {name}, not 3"
     refused = [str(attempt) for attempt in alternatives if not check(attempt)]
     survivors = [bug for bug, attempt in bugs.items() if check(attempt)]
     record_property("kill matrix", [f"{noun}.{name}", len(alternatives), len(refused), len(bugs), survivors])
@@ -108,7 +108,7 @@ def test_right_answers_pass_and_planted_bugs_do_not(noun, name, capsys, record_p
 def test_answers_belong_to_exercises(noun):
     given = answers(noun)
     strangers = (given.ALTERNATIVES.keys() | given.BUGS.keys()) - checkers(noun).keys()
-    assert not strangers, f"tests/exercises/{noun}.py answers exercises that do not exist: {strangers}"
+    assert not strangers, f"answers/{noun}.py answers exercises that do not exist: {strangers}"
 
 
 @each_exercise

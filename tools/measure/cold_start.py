@@ -1,4 +1,4 @@
-"""From nothing to a trained model: `python tools/cold_start.py OUT.json`.
+"""From nothing to a trained model: `python -m tools.measure.cold_start OUT.json`.
 
 Starts the command line's race in a fresh process with an empty compiler cache, three times for each kind of
 step, and writes how many seconds after the start of the process the validation loss was at most 1.47. The

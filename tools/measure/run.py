@@ -1,4 +1,4 @@
-"""Keep a finished run with the book: `python tools/record_run.py runs/char-gpu-001 char-gpu`.
+"""Keep a finished run with the book: `python -m tools.measure.run runs/char-gpu-001 char-gpu`.
 
 Copies configuration, metrics and samples into data/runs/NAME, and the best checkpoint, in half precision and
 without the optimizer's state, into data/checkpoints/NAME.
@@ -15,7 +15,7 @@ import torch
 
 from gptlib.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 
-DATA = Path(__file__).resolve().parent.parent / "data"
+DATA = Path(__file__).resolve().parents[2] / "data"
 
 
 def for_reading(checkpoint: Checkpoint) -> Checkpoint:

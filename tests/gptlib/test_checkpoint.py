@@ -158,7 +158,7 @@ def test_resuming_from_disk_is_bit_identical(tmp_path):
 
 
 PLAIN_OR_COMPILED = """
-import sys; sys.path.insert(0, "tests")
+import sys; sys.path.insert(0, "tests/gptlib")
 from pathlib import Path
 from test_checkpoint import *
 from gptlib.speed import CompiledStep

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from gptlib import speed
-from gptlib.__main__ import make_step
+from gptlib.cli import make_step
 from gptlib.data import Batches, load_corpus
 from gptlib.generation import KVCache, generate
 from gptlib.gpt import GPT, GPTConfig
@@ -160,7 +160,7 @@ def test_who_takes_only_eager_steps(monkeypatch):
 
 
 COMPILED = """
-import sys; sys.path.insert(0, "tests")
+import sys; sys.path.insert(0, "tests/gptlib")
 from test_speed import *
 for kind in ("adamw", "muon"):
     config = dataclasses.replace(CONFIG, optimizer=kind, max_steps=20)

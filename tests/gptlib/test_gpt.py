@@ -14,7 +14,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.loss import cross_entropy
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SMALL = GPTConfig(vocab_size=31, block_size=16, n_layer=2, n_head=3, n_embd=24)
 
 

@@ -21,7 +21,7 @@ from packaging.utils import canonicalize_name
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 PROVIDERS = packages_distributions()
-OWN = {"gptlib", "conftest", "google"} | {path.stem for path in ROOT.glob("t*/**/*.py")}  # google: on Colab
+OWN = {"gptlib", "tools", "conftest", "google"} | {path.stem for path in ROOT.glob("t*/**/*.py")}  # google: on Colab
 
 
 def pins_of(text: str) -> dict[str, str]:

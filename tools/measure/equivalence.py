@@ -1,4 +1,4 @@
-"""Do recorded steps train as eager ones do? `python tools/equivalence.py OUT.json`, on a CUDA GPU.
+"""Do recorded steps train as eager ones do? `python -m tools.measure.equivalence OUT.json`, on a CUDA GPU.
 
 In float32 without dropout: the largest difference of a loss within 50 steps, for both optimizers, recorded
 with and without compiling. The learning rate is 1e-3, and Muon goes without its rounding to bf16: both would

@@ -15,10 +15,10 @@ import pytest
 import torch
 from house_rules import CHAPTER_OF, RULES, badges_fit, broken_links, links_resolve, reserved_names
 
-import notebooks as tools
 from gptlib.exercises.chapter import exported_source, exports_of, read_notebook, source_of
+from tools import notebooks as tools
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PATHS = tools.notebooks()
 MODULES = sorted(p.stem for p in (ROOT / "gptlib").glob("*.py") if not p.stem.startswith("_"))
 each_notebook = pytest.mark.parametrize("path", PATHS, ids=[path.stem for path in PATHS])
@@ -91,7 +91,8 @@ def good_notebook() -> dict:
         code('# @title Setup\nREPOSITORY = ""', "setup", **FOLDED),
         code("#| default_exp attention"),
         code(
-            "import torch\nfrom gptlib.exercises import attention as exercises\nfrom gptlib.data import split"
+            "import torch\nfrom gptlib.exercises.chapters import attention as exercises\n"
+            "from gptlib.data import split"
         ),
         code(LAYER),
         code("# The sum of nothing\nassert total(torch.zeros(1, 1)) == 0", "proof"),
@@ -330,7 +331,7 @@ def test_links_with_anchors_into_notebooks(tmp_path):
 TWINS = [f"torch.nn.functional.{name}" for name in ("dropout", "gelu", "layer_norm", "linear")]
 
 
-@pytest.mark.parametrize("module", ["__main__", *MODULES])
+@pytest.mark.parametrize("module", ["cli", "__main__", *MODULES])
 def test_nothing_reserved_for_proofs_is_used(module):
     names = reserved_names((ROOT / "gptlib" / f"{module}.py").read_text(encoding="utf-8"))
     assert names == (TWINS if module == "speed" else [])
@@ -389,7 +390,8 @@ class Hidden:
 order = sys.argv[1:]
 sys.meta_path.insert(0, Hidden())
 for number, module in enumerate(order):
-    hidden = {f"gptlib.{later}" for later in [*order[number + 1 :], "widgets", "exercises", "__main__"]}
+    others = ["widgets", "exercises", "cli", "__main__"]
+    hidden = {f"gptlib.{later}" for later in [*order[number + 1 :], *others]}
     for name in [name for name in sys.modules if name.split(".")[0] == "gptlib"]:
         del sys.modules[name]
     try:
@@ -458,7 +460,7 @@ def copied_book(tmp_path):
 def run_tool(book, *arguments):
     """tools/notebooks.py of a book."""
     environment = {**os.environ, "PYTHONPATH": str(book)}
-    command = [sys.executable, "tools/notebooks.py", *arguments]
+    command = [sys.executable, "-m", "tools.notebooks", *arguments]
     return subprocess.run(command, cwd=book, env=environment, capture_output=True, text=True)
 
 
@@ -495,7 +497,7 @@ def test_notebooks_are_clean(copied_book):
         for path in PATHS
         if path.read_bytes() != (copied_book / "notebooks" / path.name).read_bytes()
     ]
-    assert not changed, f"run `python tools/notebooks.py clean {' '.join(changed)}`"
+    assert not changed, f"run `python -m tools.notebooks clean {' '.join(changed)}`"
 
 
 def test_cleaning_removes_what_a_run_leaves_behind(tmp_path):

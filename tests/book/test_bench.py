@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools"))
+from tools.measure import bench
 
-import bench  # noqa: E402
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 def run(tool: str, *arguments: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, f"tools/{tool}.py", *arguments]
+    command = [sys.executable, "-m", f"tools.measure.{tool}", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 

@@ -170,8 +170,8 @@ def test_a_chapter_runs_there_and_exports_the_readers_edit(repository, tmp_path)
 
 
 def test_widgets_pass_their_tests_with_colabs_packages():
-    """tests/test_widgets*.py once more, with those versions in front."""
-    tests = sorted(map(str, (ROOT / "tests").glob("test_widgets*.py")))
+    """tests/widgets once more, with those versions in front."""
+    tests = sorted(map(str, (ROOT / "tests" / "widgets").glob("test_*.py")))
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests],
         cwd=ROOT,

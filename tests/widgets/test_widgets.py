@@ -26,9 +26,9 @@ from gptlib.widgets.attention_explorer import (
     weights_of_model,
 )
 from gptlib.widgets.attention_state import MAX_TOKENS, compute, shade
+from gptlib.widgets.kit.text import typed, untyped, visible
 from gptlib.widgets.playground import Playground, page, playground_for_model
 from gptlib.widgets.run_plot import plot_run, spread
-from gptlib.widgets.text import typed, untyped, visible
 
 HOSTILE = '<img src=x onerror="alert(1)">'
 CHARACTERS = "\n !,:BEMORWabcdefghijklmnopqrstuvwxyz"

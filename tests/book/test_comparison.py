@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BAR = "from tqdm.auto import tqdm\nfor _ in tqdm(range(3)): pass\n"
 WARNING = "import sys\nprint('no text: the embedded plays stand in for it', file=sys.stderr)\n"
 OTHER_WARNING = "import sys\nprint('not expected', file=sys.stderr)\n"
@@ -26,7 +26,7 @@ def failing_cells(folder: Path, cells: list[tuple[str, str]]) -> list[int]:
     done = subprocess.run(
         [*command, "--nbval", "--nbval-current-env", "small.ipynb"],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tools")])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
     )

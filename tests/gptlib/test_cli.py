@@ -16,14 +16,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from gptlib import __main__ as command_line
+from gptlib import cli as command_line
 from gptlib import data
 from gptlib.checkpoint import latest_checkpoint, load_checkpoint, save_checkpoint
 from gptlib.data import Corpus, load_corpus, split
 from gptlib.loss import evaluate
 from gptlib.training import PRESETS
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 TINY = (
     "--model.n-layer 1 --model.n-head 2 --model.n-embd 16 --model.block-size 16 --train.batch-size 4".split()
 )

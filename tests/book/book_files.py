@@ -5,7 +5,7 @@ import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 GIT = shutil.which("git")
 
 
