@@ -21,7 +21,8 @@ from packaging.utils import canonicalize_name
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 PROVIDERS = packages_distributions()
-OWN = {"gptlib", "tools", "conftest", "google"} | {path.stem for path in ROOT.glob("t*/**/*.py")}  # google: on Colab
+OWN = {"gptlib", "tools", "conftest", "google"}  # google: on Colab
+OWN |= {path.stem for path in ROOT.glob("t*/**/*.py")}
 
 
 def pins_of(text: str) -> dict[str, str]:
