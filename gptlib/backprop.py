@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from .attention import CausalSelfAttention, attention_weights
+from .attention import CausalSelfAttention, attention_weights, causal_mask
 from .block import MLP, Block
 from .gpt import GPT
 from .layers import gelu
@@ -128,7 +128,7 @@ def self_attention_backward(
     """Gradient of x in attn(x), and those of the weights by name."""
     grads, T = {}, x.shape[1]
     q, k, v = attn.split_heads(x)  # each [B, n_head, T, head_size]
-    mask = attn.mask(T, T, x.device)
+    mask = causal_mask(T, x.device)
     joined = (attention_weights(q, k, mask) @ v).transpose(1, 2).flatten(2)  # [B, T, C]
     grad_joined, grads["c_proj.weight"], grads["c_proj.bias"] = linear_backward(
         grad_out, joined, attn.c_proj.weight

@@ -7,7 +7,7 @@ __all__ = ['MLP', 'Block']
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .attention import CausalSelfAttention
+from .attention import AttentionCache, CausalSelfAttention
 from .layers import Dropout, LayerNorm, Linear, gelu
 
 # %% ../notebooks/06_block.ipynb #0e4d894a
@@ -41,6 +41,6 @@ class Block(nn.Module):
         self.ln_2 = LayerNorm(n_embd, bias)
         self.mlp = MLP(n_embd, dropout, bias)
 
-    def forward(self, x: Float[Tensor, "B T C"], cache=None) -> Float[Tensor, "B T C"]:
+    def forward(self, x: Float[Tensor, "B T C"], cache: AttentionCache | None = None) -> Float[Tensor, "B T C"]:
         x = x + self.attn(self.ln_1(x), cache)
         return x + self.mlp(self.ln_2(x))

@@ -106,6 +106,13 @@ class KVCache:
         """How many positions are stored."""
         return self.layers[0].length
 
+    def positions(self, T: int, device=None) -> Int[Tensor, " T"]:
+        """Where the next T tokens stand; ValueError beyond block_size."""
+        end, block_size = self.length + T, self.layers[0].block_size
+        if end > block_size:
+            raise ValueError(f"T={end} exceeds block_size={block_size}: crop the context")
+        return torch.arange(self.length, end, device=device)
+
 # %% ../notebooks/12_generation.ipynb #af60a59d
 def stream(
     model,

@@ -225,9 +225,9 @@ def test_a_cache_has_no_more_room_than_it_was_made_with():
     gpt(prompt(1, 1), cache)
     kept = [(layer.k.clone(), layer.v.clone()) for layer in cache.layers]
     for T in (1, 2):
-        with pytest.raises(ValueError, match=f"{5 + T} positions exceed the cache's block_size=5"):
+        with pytest.raises(ValueError, match=f"T={5 + T} exceeds block_size=5: crop the context"):
             gpt(prompt(1, T), cache)
-    with pytest.raises(ValueError, match="6 positions exceed the cache's block_size=5"):
+    with pytest.raises(ValueError, match="T=6 exceeds block_size=5: crop the context"):
         gpt(prompt(1, 6), KVCache(CONFIG.n_layer, 5))
     assert cache.length == 5
     for layer, (k, v) in zip(cache.layers, kept, strict=True):

@@ -8,7 +8,8 @@ import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gptlib.data import DATA, load_corpus
+from gptlib.data import load_corpus
+from gptlib.files import DATA
 from gptlib.tokenizer import BPETokenizer, ByteTokenizer, CharTokenizer, load_tokenizer
 
 # tiktoken's own pattern for GPT-2
