@@ -1,13 +1,9 @@
 """The command line, which puts the chapters' parts together: `python -m gptlib train | sample | evaluate`."""
 
-import contextlib
 import dataclasses
-import io
-import json
 import logging
 import math
 import os
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,20 +13,26 @@ import torch
 import tyro
 from tqdm.auto import tqdm
 
-from gptlib.checkpoint import (
-    Checkpointer,
-    CheckpointError,
-    checkpoints_in,
-    latest_checkpoint,
-    load_checkpoint,
-)
+from gptlib.checkpoint import CheckpointError, latest_checkpoint, load_checkpoint
 from gptlib.data import Batches, load_corpus, split
+from gptlib.decoder import CapturedDecoder
 from gptlib.generation import generate, stream
 from gptlib.gpt import GPT, GPTConfig
-from gptlib.loss import evaluate, ladder
-from gptlib.speed import CapturedDecoder, CapturedStep, CompiledStep
-from gptlib.tokenizer import BPETokenizer, CharTokenizer
-from gptlib.training import PRESETS, MetricsLog, TrainConfig, TrainingError, choose_precision, train
+from gptlib.loss import bits_per_character, evaluate, ladder
+from gptlib.runs import (
+    Checkpointer,
+    MetricsLog,
+    StopSignals,
+    compare,
+    describe,
+    must_be_free,
+    next_free,
+    with_memory_advice,
+    write_settings,
+)
+from gptlib.speed import make_step
+from gptlib.tokenizer import BPETokenizer, CharTokenizer, Tokenizer
+from gptlib.training import PRESETS, TrainConfig, TrainingError, choose_precision, train
 
 
 @dataclass(frozen=True)
@@ -91,64 +93,34 @@ def run_train(args: Train) -> None:
     choose_precision(args.train.precision, device)
     model = GPT(model_config, torch.Generator().manual_seed(args.train.seed)).to(device)
 
-    step_fn = make_step(args.step, device)
+    step_fn = with_memory_advice(make_step(args.step, device))
     checkpointer = Checkpointer(folder, model_config, args.train, tokenizer, args.mirror)
     settings = describe(args.preset, model, args.train, corpus, (train_tokens, val_tokens), val_text)
     for place in filter(None, [folder, args.mirror]):
         write_settings(place, settings)
     print(f"{args.preset}: {settings['parameters']:,} parameters on {settings['device']}, into {folder}")
 
-    result = train(
-        model,
-        train_tokens,
-        val_tokens,
-        args.train,
-        step_fn=step_fn,
-        sample_fn=lambda model: sample_text(model, tokenizer, "\n", 300, seed=args.train.seed),
-        checkpointer=checkpointer,
-        logger=MetricsLog(folder),
-        start=start,
-    )
+    with StopSignals() as stop:
+        result = train(
+            model,
+            train_tokens,
+            val_tokens,
+            args.train,
+            step_fn=step_fn,
+            sample_fn=lambda model: sample_text(model, tokenizer, "\n", 300, seed=args.train.seed),
+            checkpointer=checkpointer,
+            logger=MetricsLog(folder),
+            start=start,
+            stop=stop,
+        )
     print(
         f"\nvalidation loss {result.val_loss:.4f} nats per token at step {result.step}, "
         f"best {result.best_val_loss:.4f} at step {result.best_step}, {result.seconds:.0f} s"
     )
     print_ladder(result.val_loss * len(val_tokens) / len(val_text), train_text, val_text)
     print("\n" + sample_text(model, tokenizer, "\n", 400, seed=args.train.seed).strip())
-    newest = Checkpointer.newest(folder)
+    newest = latest_checkpoint(folder)
     print(f"\nMore of it:  python -m gptlib sample --checkpoint {newest} --prompt 'ROMEO:'")
-
-
-def must_be_free(folder: Path, mirror: Path | None) -> None:
-    """ValueError when the run folder or its mirror holds a run: nothing of it may be overwritten."""
-    if (folder / "config.json").exists() or checkpoints_in(folder):
-        raise ValueError(f"{folder} holds a run already: choose another --out, or go on with --resume")
-    if mirror and checkpoints_in(mirror):
-        raise ValueError(f"{mirror} holds a run's copies: choose another --mirror, or go on with --resume")
-
-
-def write_settings(folder: Path, settings: dict) -> None:
-    """Write the run's config.json, whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
-    temporary = folder / f".config.json.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(settings, indent=1))
-    os.replace(temporary, folder / "config.json")
-
-
-def describe(preset: str, model: GPT, config: TrainConfig, corpus, tokens: tuple, val_text: str) -> dict:
-    """What a run's config.json holds."""
-    return {
-        "preset": preset,
-        "corpus": corpus.name,
-        "device": device_name(next(model.parameters()).device),
-        "torch": torch.__version__,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "train_tokens": len(tokens[0]),
-        "val_tokens": len(tokens[1]),
-        "val_characters": len(val_text),
-        "model": dataclasses.asdict(model.config),
-        "train": dataclasses.asdict(config),
-    }
 
 
 def run_sample(args: Sample) -> None:
@@ -190,14 +162,14 @@ def run_evaluate(args: Evaluate) -> None:
             return model(idx)
 
         loss = evaluate(counted, tokens.to(device), block_size, batch_size=16)
-    per_character = loss * len(tokens) / len(val_text)
+    bits = bits_per_character(loss, len(tokens), len(val_text))
     print(
-        f"validation loss {loss:.4f} nats per token, {per_character / math.log(2):.4f} bits per character "
+        f"validation loss {loss:.4f} nats per token, {bits:.4f} bits per character "
         f"(exact, {len(tokens) - 1:,} predictions, {corpus.name})"
     )
 
 
-def make_tokenizer(args: Train, text: str, train_text: str):
+def make_tokenizer(args: Train, text: str, train_text: str) -> Tokenizer:
     """The preset's tokenizer: all characters of the text, or byte pairs learned from its training part."""
     if PRESETS[args.preset].tokenizer == "bpe":
         return BPETokenizer.train(train_text, args.model.vocab_size)
@@ -208,16 +180,7 @@ def make_tokenizer(args: Train, text: str, train_text: str):
     return tokenizer
 
 
-def make_step(kind: str, device: torch.device):
-    """The step function of chapter 14 that --step names: compiled and captured, only captured, or eager (None)."""
-    if kind == "captured" and device.type != "cuda":
-        raise ValueError("--step captured needs a CUDA GPU: leave it out, or take compiled")
-    if kind == "eager" or (kind == "auto" and device.type != "cuda"):
-        return None
-    return CompiledStep() if device.type != "cuda" else CapturedStep(compiled=kind != "captured")
-
-
-def state_to_resume(folder: Path, model: GPTConfig, train: TrainConfig, tokenizer):
+def state_to_resume(folder: Path, model: GPTConfig, train: TrainConfig, tokenizer: Tokenizer):
     """The checkpoint's TrainState; CheckpointError lists where the command line's settings differ."""
     saved = load_checkpoint(folder, model_config=model, train_config=train, tokenizer=tokenizer)
     if saved.state.optimizer is None:
@@ -245,36 +208,6 @@ def print_ladder(loss: float, train_text: str, val_text: str) -> None:
         print(f"  {value:.3f}  {name}{'  <--' if name == 'this model' else ''}")
 
 
-def next_free(folder: Path, preset: str) -> Path:
-    """The first of folder/PRESET-001, -002, … that does not exist."""
-    number = 1
-    while (path := folder / f"{preset}-{number:03d}").exists():
-        number += 1
-    return path
-
-
-def compare(settings: Path, corpus: str, device: torch.device) -> None:
-    """ValueError when a run was on another text; a line when it was on another device: other last digits."""
-    try:
-        before = json.loads(settings.read_text())
-        text, machine = before["corpus"], before["device"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        print(f"{settings} cannot be read ({error}): not compared with this machine and text")
-        return
-    if text != corpus:
-        raise ValueError(f"the run was on the text {text}, here it is {corpus}: start another with --out")
-    here = device_name(device)
-    if machine != here:
-        print(f"this run was on {machine}, here it is {here}: not equal to the last bit from here on")
-
-
-def device_name(device: torch.device) -> str:
-    """The GPU's name, or the number of CPU threads."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"CPU, {torch.get_num_threads()} threads"
-
-
 def parse(argv: list[str]) -> Train | Sample | Evaluate:
     """Two passes: the preset first, then everything else with that preset's numbers as the defaults."""
 
@@ -297,14 +230,7 @@ def parse(argv: list[str]) -> Train | Sample | Evaluate:
 def main(argv: list[str] | None = None) -> int:
     """Run a command; every expected error is one line and exit code 2. Ctrl-C: 130, SIGTERM: 143."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    complaint = io.StringIO()
-    try:
-        with contextlib.redirect_stderr(complaint):
-            args = parse(sys.argv[1:] if argv is None else argv)
-    except SystemExit as stop:  # after --help, or after a complaint in a frame of several lines
-        if stop.code:
-            print(f"error: {in_one_line(complaint.getvalue())}", file=sys.stderr)
-        return stop.code
+    args = parse(sys.argv[1:] if argv is None else argv)
     run = {Train: run_train, Sample: run_sample, Evaluate: run_evaluate}[type(args)]
     try:
         run(args)
@@ -317,15 +243,3 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
-
-
-def in_one_line(framed: str) -> str:
-    """Tyro's complaint without colours, title and frame; a rule inside it becomes a semicolon."""
-    plain = re.sub(r"\x1b\[[0-9;]*m|Error parsing __tyro-dummy-inner__\.", "", framed)
-    lines = (line.strip(" │") for line in plain.splitlines()[1:])
-    words = " ".join(line if line.strip("─-╰╯") else ";" for line in lines)
-    return " ".join(words.split()).strip(" ;").replace(" ;", ";")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,21 +2,16 @@
 
 # %% auto #0
 __all__ = ['log', 'WITHOUT_CUDNN', 'ON_CPU', 'ON_GPU', 'RACE', 'BEST', 'PRESETS', 'BAD_STEPS', 'choose_precision', 'TrainConfig',
-           'RunConfig', 'TrainState', 'TrainResult', 'TrainingError', 'Trainer', 'eager_step', 'memory_advice',
-           'stop_signals', 'Run', 'train', 'MetricsLog']
+           'RunConfig', 'TrainState', 'TrainResult', 'TrainingError', 'make_optimizer', 'Trainer', 'StepResult',
+           'eager_step', 'StepFunction', 'SampleFunction', 'CheckpointFunction', 'LogFunction', 'StopFunction', 'Run',
+           'train']
 
 # %% ../notebooks/10_training.ipynb #29f6f9bf
-import contextlib
-import json
 import logging
 import math
-import os
-import signal
-import threading
 import time
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
@@ -27,7 +22,8 @@ from tqdm.auto import tqdm
 from .data import Batches
 from .gpt import GPT, GPTConfig
 from .loss import cross_entropy, evaluate
-from .optimizer import clip_grad_norm, cosine_schedule, make_optimizer, set_learning_rate
+from .muon import OptimizerPair, make_muon
+from .optimizer import AdamW, clip_grad_norm, cosine_schedule, make_adamw, set_learning_rate
 
 log = logging.getLogger("gptlib.training")
 WITHOUT_CUDNN = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
@@ -148,15 +144,22 @@ class TrainingError(RuntimeError):
     """A run that cannot go on; the message says at which step and why."""
 
 # %% ../notebooks/10_training.ipynb #624e1fed
+def make_optimizer(model: GPT, config: TrainConfig) -> AdamW | OptimizerPair:
+    """The optimizer that `config` names, over all parameters of the model."""
+    settings = dict(learning_rate=config.learning_rate, weight_decay=config.weight_decay, betas=config.betas)
+    if config.optimizer == "muon":
+        return make_muon(model, **settings, muon_learning_rate=config.muon_learning_rate)
+    return make_adamw(model, **settings)
+
+
 class Trainer:
     """The moving parts of one run: model, optimizer, precision. A step function gets it and one batch."""
 
     def __init__(self, model: GPT, config: TrainConfig):
-        self.model, self.config, self.device = model, config, next(model.parameters()).device
+        self.model, self.config = model, config
+        self.device = next(model.parameters()).device
         self.plain = getattr(model, "_orig_mod", model)  # a model from torch.compile has a prefix before its names
-        rates = {"learning_rate": config.learning_rate, "muon_learning_rate": config.muon_learning_rate}
-        others = {"weight_decay": config.weight_decay, "betas": config.betas}
-        self.optimizer = make_optimizer(self.plain, config.optimizer, **rates, **others)
+        self.optimizer = make_optimizer(self.plain, config)
         self.dtype = choose_precision(config.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
 
@@ -192,10 +195,18 @@ class Trainer:
             log.warning("the run was not in fp16 before: the loss scale begins anew")
 
 # %% ../notebooks/10_training.ipynb #c922824d
-def eager_step(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -> tuple[Tensor, Tensor]:
-    """One optimizer step: micro-batches, clip, update. Returns mean loss and gradient norm, 0-d tensors.
+class StepResult(NamedTuple):
+    """What one optimizer step did: mean loss and gradient norm, 0-d tensors, and whether the weights moved."""
 
-    Without an update when loss or norm is not finite: the weights and the optimizer's memory stay as they are.
+    loss: Tensor
+    norm: Tensor
+    updated: bool = True
+
+
+def eager_step(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -> StepResult:
+    """One optimizer step: micro-batches, clip, update.
+
+    There is no update when loss or norm is not finite: weights and optimizer state stay as they are.
     """
     optimizer, scaler, config = trainer.optimizer, trainer.scaler, trainer.config
     micro = config.micro_batch_size or len(x)
@@ -207,64 +218,63 @@ def eager_step(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -
         total += loss.detach()
     scaler.unscale_(optimizer)  # without fp16 the scaler only passes things through
     norm = clip_grad_norm(trainer.model.parameters(), config.grad_clip or math.inf)
-    if (total + norm).isfinite():
+    updated = bool((total + norm).isfinite())
+    if updated:
         scaler.step(optimizer)
     scaler.update()
-    return total, norm
+    return StepResult(total, norm, updated)
 
 # %% ../notebooks/10_training.ipynb #c9527073
 BAD_STEPS = 10  # so many steps in a row without a finite loss and gradient end a run
 
 
-@contextlib.contextmanager
-def memory_advice(config: TrainConfig, model: GPTConfig, step: int):
-    """Inside, a lack of memory becomes a TrainingError that says which micro_batch_size to try."""
-    try:
-        yield
-    except RuntimeError as error:
-        if not isinstance(error, torch.OutOfMemoryError) and "not enough memory" not in str(error):
-            raise
-        batch, micro = config.batch_size, config.micro_batch_size or config.batch_size
-        smaller = [m for m in range(1, micro // 2 + 1) if batch % m == 0]
-        advice = f"lower block_size={model.block_size} or n_layer={model.n_layer}"
-        if smaller:
-            advice = f"set micro_batch_size={smaller[-1]}: {batch // smaller[-1]} of them make the same batch of {batch}"
-        message = f"out of memory at step {step}, with {micro} windows of {model.block_size} tokens at once: {advice}"
-        raise TrainingError(message) from None
+@runtime_checkable
+class StepFunction(Protocol):
+    """One optimizer step on one batch, x and y int64 [B, T]."""
+
+    def __call__(self, trainer: Trainer, x: Tensor, y: Tensor) -> StepResult: ...
 
 
-@contextlib.contextmanager
-def stop_signals():
-    """Inside, Ctrl-C, a notebook's stop button (SIGINT) and SIGTERM are noted in the list that this yields.
+@runtime_checkable
+class SampleFunction(Protocol):
+    """Text written by the model."""
 
-    So a step is never broken off half-way. A second signal of the same kind acts at once, as it always does.
-    Outside the main thread, where Python takes no signals, the list stays empty.
-    """
-    asked, before = [], {}
+    def __call__(self, model: GPT) -> str: ...
 
-    def note(number, frame):
-        asked.append(number)
-        signal.signal(number, before[number])
 
-    if threading.current_thread() is threading.main_thread():
-        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+@runtime_checkable
+class CheckpointFunction(Protocol):
+    """Gets the state after a better validation loss with that loss, at intervals and at the end with None."""
+
+    def __call__(self, state: TrainState, val_loss: float | None) -> None: ...
+
+
+@runtime_checkable
+class LogFunction(Protocol):
+    """Gets one record an event: `step`, `seconds`, and what was measured."""
+
+    def __call__(self, record: dict) -> None: ...
+
+
+@runtime_checkable
+class StopFunction(Protocol):
+    """Asked after each step: an exception ends the run after its state was kept, None lets it go on."""
+
+    def __call__(self, step: int) -> BaseException | None: ...
 
 # %% ../notebooks/10_training.ipynb #eeb4cbc4
 class Run:
     """A run in progress: where it stands and what it has recorded. `train` calls its methods after each step.
 
-    `start` is the TrainState to go on from, or None; `eager` says that `eager_step` takes the steps.
+    `start` is the TrainState to go on from, or None.
     """
 
-    def __init__(self, trainer: Trainer, start, eager: bool, checkpointer=None, logger=None):
-        self.trainer, self.config, self.eager = trainer, trainer.config, eager
-        self.checkpointer, self.logger, self.records = checkpointer, logger, []
-        self.first, self.val_loss, self.best_val_loss, self.best_step = 0, math.nan, math.inf, 0
+    def __init__(self, trainer: Trainer, start: TrainState | None, checkpointer=None, logger=None):
+        self.trainer, self.config = trainer, trainer.config
+        self.checkpointer, self.logger = checkpointer, logger
+        self.records = []
+        self.first, self.val_loss = 0, math.nan
+        self.best_val_loss, self.best_step = math.inf, 0
         if start is not None:
             trainer.restore(start)
             self.first, self.best_val_loss, self.best_step = start.step, start.best_val_loss, start.best_step
@@ -272,7 +282,8 @@ class Run:
             raise ValueError(
                 f"the run is at step {self.first} of max_steps={self.config.max_steps}: nothing is left to train"
             )
-        self.done, self.bad, self.began = self.first, 0, time.perf_counter()
+        self.done, self.bad = self.first, 0  # steps made; steps in a row without an update
+        self.began = time.perf_counter()
         self.logged = self.done, self.began  # when the last row was written
 
     def due(self, interval: int) -> bool:
@@ -293,30 +304,39 @@ class Run:
         set_learning_rate(self.trainer.optimizer, rate / top)
         return rate
 
-    def log(self, loss: Float[Tensor, ""], norm: Float[Tensor, ""], rate: float) -> bool:
-        """Record the step if a row is due, or if its numbers are not finite. True: there is a new row of numbers."""
+    def log(self, result: StepResult, rate: float) -> bool:
+        """Record the step if a row is due, or if it made no update. True: there is a new row of numbers.
+
+        Only then are loss and norm read: reading them at each step would synchronise CPU and GPU.
+        """
         due = self.due(self.config.log_interval) or self.done == self.first + 1
-        if due or self.eager:  # to ask other steps each time would make a GPU wait
-            self.bad = 0 if (loss + norm).isfinite() else self.bad + 1
-        if self.bad:
-            self.skipped(loss.item(), norm.item())
-        elif due:
-            value, now = loss.item(), time.perf_counter()
-            tokens = self.config.batch_size * self.trainer.model.config.block_size
-            speed = round((self.done - self.logged[0]) * tokens / (now - self.logged[1]))
-            self.record(train_loss=value, learning_rate=rate, grad_norm=norm.item(), tokens_per_second=speed)
-            self.logged = self.done, now
+        self.bad = 0 if result.updated else self.bad + 1
+        if self.bad or due:
+            loss, norm = result.loss.item(), result.norm.item()
+            if self.bad or not math.isfinite(loss + norm):
+                self.note_bad_step(loss, norm)
+            else:
+                self.record_step(loss, norm, rate)
         return due and not self.bad
 
-    def skipped(self, loss: float, norm: float) -> None:
-        """Record a step without an update; TrainingError after too many in a row, or if it was made all the same."""
+    def record_step(self, loss: float, norm: float, rate: float) -> None:
+        """Record a step's numbers, with the speed since the last such row."""
+        now = time.perf_counter()
+        tokens = self.config.batch_size * self.trainer.model.config.block_size
+        speed = round((self.done - self.logged[0]) * tokens / (now - self.logged[1]))
+        self.record(train_loss=loss, learning_rate=rate, grad_norm=norm, tokens_per_second=speed)
+        self.logged = self.done, now
+
+    def note_bad_step(self, loss: float, norm: float) -> None:
+        """Record a step that was skipped. TrainingError after too many in a row, and for one that was not skipped."""
         found = f"the loss at step {self.done} is {loss:.4g}, the gradient norm {norm:.4g}"
-        self.record(skipped=found)
-        if self.bad == (BAD_STEPS if self.eager else 1):
-            again = f", {self.bad} steps in a row" if self.bad > 1 else ""
+        if self.bad:
+            self.record(skipped=found)
+        if self.bad in (0, BAD_STEPS):  # 0: the step has updated the weights all the same
+            again = f", {self.bad} steps in a row" if self.bad else ""
             raise TrainingError(
                 f"{found}{again}: lower learning_rate={self.config.learning_rate}, or look at batch {self.done - 1} "
-                f"of seed {self.config.seed}; the checkpoints so far are sound"
+                f"of seed {self.config.seed}; the checkpoints so far are intact"
             )
 
     def evaluate(self, val_tokens: Int[Tensor, " n"]) -> None:
@@ -339,13 +359,6 @@ class Run:
         if self.checkpointer:
             self.checkpointer(self.trainer.state(self.done, self.best_val_loss, self.best_step), val_loss)
 
-    def stop(self, number: int) -> None:
-        """Leave on a signal, after saving: SystemExit with code 143 for SIGTERM, else KeyboardInterrupt."""
-        self.keep()
-        if number == signal.SIGTERM:
-            raise SystemExit(128 + signal.SIGTERM)
-        raise KeyboardInterrupt(f"stopped after step {self.done}")
-
 # %% ../notebooks/10_training.ipynb #d9f30b81
 def train(
     model: GPT,
@@ -353,18 +366,18 @@ def train(
     val_tokens,
     config: TrainConfig,
     *,
-    step_fn=None,  # (trainer, x, y) -> (loss, gradient norm): one optimizer step; None: eager_step
-    sample_fn=None,  # (model) -> str, called every sample_interval steps
-    checkpointer=None,  # (state, val_loss) when that improved, (state, None) at intervals and at the end
-    logger=None,  # (record): called with one dict per event; see MetricsLog
-    start=None,  # the TrainState to go on from
+    step_fn: StepFunction | None = None,  # None: eager_step
+    sample_fn: SampleFunction | None = None,  # called every sample_interval steps
+    checkpointer: CheckpointFunction | None = None,
+    logger: LogFunction | None = None,
+    start: TrainState | None = None,  # to go on from
+    stop: StopFunction | None = None,
 ) -> TrainResult:
     """Train `model` in place, on the device its parameters are on. Tokens: lists, arrays or tensors.
 
     A step without an update (loss or gradient norm not finite) is recorded as "skipped"; `BAD_STEPS` of them in a
-    row are a TrainingError, and so is a memory that does not suffice. Asked to stop, it ends the step, saves, and
-    raises KeyboardInterrupt (SIGINT) or SystemExit with code 143 (SIGTERM). ValueError for too short a text, or no steps
-    left.
+    row are a TrainingError. When `stop` returns an exception, the state is kept and the exception raised.
+    ValueError for too short a text, or no steps left.
     """
     trainer, step_fn = Trainer(model, config), step_fn or eager_step
     train_tokens, val_tokens = (torch.as_tensor(t).to(trainer.device) for t in (train_tokens, val_tokens))
@@ -372,51 +385,25 @@ def train(
         raise ValueError(f"{len(val_tokens)} validation tokens: at least 2 are needed; take a longer text")
     batches = Batches(train_tokens, config.batch_size, model.config.block_size, config.seed)
     torch.manual_seed(config.seed)  # dropout's generator
-    run = Run(trainer, start, step_fn is eager_step, checkpointer, logger)
+    run = Run(trainer, start, checkpointer, logger)
     steps = range(run.first, config.max_steps)
     progress = tqdm(steps, "training", config.max_steps, initial=run.first, unit="step")
-    with stop_signals() as asked:
-        for step in progress:
-            rate = run.schedule()
-            model.train()
-            with memory_advice(config, model.config, step + 1):
-                loss, norm = step_fn(trainer, *batches.at(step))
-            run.done = step + 1
-            if run.log(loss, norm, rate):
-                shown = {"loss": loss.item(), "val": run.val_loss}
-                progress.set_postfix({k: f"{v:.3f}" for k, v in shown.items() if math.isfinite(v)})
-            if run.due(config.eval_interval):
-                run.evaluate(val_tokens)
-            if sample_fn and config.sample_interval and run.due(config.sample_interval) and not run.bad:
-                run.record(sample=sample_fn(model))
-            if run.due(config.checkpoint_interval):
-                run.keep()
-            if asked:
-                run.stop(asked[0])
+    for step in progress:
+        rate = run.schedule()
+        model.train()
+        result = step_fn(trainer, *batches.at(step))
+        run.done = step + 1
+        if run.log(result, rate):
+            shown = {"loss": result.loss.item(), "val": run.val_loss}
+            progress.set_postfix({k: f"{v:.3f}" for k, v in shown.items() if math.isfinite(v)})
+        if run.due(config.eval_interval):
+            run.evaluate(val_tokens)
+        if sample_fn and config.sample_interval and run.due(config.sample_interval) and not run.bad:
+            run.record(sample=sample_fn(model))
+        if run.due(config.checkpoint_interval):
+            run.keep()
+        if stop and (reason := stop(run.done)):
+            run.keep()
+            raise reason
     seconds = time.perf_counter() - run.began
     return TrainResult(run.done, run.val_loss, run.best_val_loss, run.best_step, seconds, run.records)
-
-# %% ../notebooks/10_training.ipynb #b2cdad3e
-class MetricsLog:
-    """Writes a run's records into `metrics.jsonl`, and its samples into `samples.txt`, as they happen.
-
-    What a full disk does not take is a warning in the log; the run goes on.
-    """
-
-    def __init__(self, folder):
-        self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
-
-    def __call__(self, record: dict) -> None:
-        name, text = "metrics.jsonl", json.dumps(record) + "\n"
-        if "sample" in record:
-            name, text = "samples.txt", f"--- step {record['step']} ---\n{record['sample']}\n\n"
-        path = self.folder / name
-        size = path.stat().st_size if path.exists() else 0
-        try:
-            with open(path, "a", encoding="utf-8") as file:
-                file.write(text)
-        except OSError as error:
-            log.warning("%d characters for %s are lost, training goes on: %s", len(text), path, error)
-            with contextlib.suppress(OSError):
-                os.truncate(path, size)  # no half line

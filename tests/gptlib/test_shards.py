@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from gptlib.data import Batches
 from gptlib.shards import ShardError, TokenShards, read_documents, write_shards
-from gptlib.tokenizer import BPETokenizer, ByteTokenizer, CharTokenizer
+from gptlib.tokenizer import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
 
 CHARACTERS = CharTokenizer("abcdefgh \n")
 
