@@ -391,7 +391,7 @@ def train(
     for step in progress:
         rate = run.schedule()
         model.train()
-        result = step_fn(trainer, *batches.at(step))
+        result = StepResult(*step_fn(trainer, *batches.at(step)))
         run.done = step + 1
         if run.log(result, rate):
             shown = {"loss": result.loss.item(), "val": run.val_loss}
