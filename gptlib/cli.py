@@ -217,7 +217,9 @@ def parse(argv: list[str]) -> Train | Sample | Evaluate:
 
     preset = "char-cpu"
     if argv[:1] == ["train"]:
-        preset = tyro.cli(Choice, args=argv[1:], return_unknown_args=True, add_help=False)[0].preset
+        preset = tyro.cli(
+            Choice, prog="python -m gptlib train", args=argv[1:], return_unknown_args=True, add_help=False
+        )[0].preset
     defaults = Train(PRESETS[preset].model, PRESETS[preset].train, preset)
     commands = (
         Annotated[Train, tyro.conf.subcommand("train", default=defaults)]
@@ -230,7 +232,10 @@ def parse(argv: list[str]) -> Train | Sample | Evaluate:
 def main(argv: list[str] | None = None) -> int:
     """Run a command; every expected error is one line and exit code 2. Ctrl-C: 130, SIGTERM: 143."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    args = parse(sys.argv[1:] if argv is None else argv)
+    try:
+        args = parse(sys.argv[1:] if argv is None else argv)
+    except SystemExit as stop:  # after --help, and after a complaint
+        return stop.code
     run = {Train: run_train, Sample: run_sample, Evaluate: run_evaluate}[type(args)]
     try:
         run(args)
