@@ -12,5 +12,5 @@ if os.environ.get("GPTLIB_CHECK_SHAPES"):
     from jaxtyping import install_import_hook
 
     check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # 1 will do where 1.0 is asked for
-    chapters = [f"gptlib.{path.stem}" for path in Path(__file__).parent.glob("[a-z]*.py")]
-    install_import_hook(chapters, "gptlib.check")
+    modules = [f"gptlib.{path.stem}" for path in Path(__file__).parent.glob("[a-z]*.py")]
+    install_import_hook(modules, "gptlib.check")
