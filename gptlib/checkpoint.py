@@ -16,7 +16,8 @@ from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
+from torch import Tensor
 
 from .files import replacing, sha256_of
 from .gpt import GPT, GPTConfig
@@ -188,16 +189,21 @@ def load_checkpoint(folder, *, model_config=None, train_config=None, tokenizer=N
 # %% ../notebooks/11_checkpoint.ipynb #775ab085
 def read_state(folder: Path) -> TrainState:
     """The state in a checkpoint's folder, from its tensors and `state.json`."""
-    weights = load_file(folder / "model.safetensors")
+    weights = read_tensors(folder / "model.safetensors")
     weights["lm_head.weight"] = weights["wte.weight"]  # tied, and stored once
     rest = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     for name in ("step", "best_step"):
         if type(rest[name]) is not int or rest[name] < 0:
             raise ValueError(f"state.json has {name}={rest[name]!r}: it must be a number of steps")
     if "optimizer" in rest:
-        rest["optimizer"] = put_tensors(rest["optimizer"], load_file(folder / "optimizer.safetensors"))
+        rest["optimizer"] = put_tensors(rest["optimizer"], read_tensors(folder / "optimizer.safetensors"))
     rng = {name: torch.tensor(values, dtype=torch.uint8) for name, values in rest.pop("rng").items()}
     return TrainState(model=weights, rng=rng, **{"optimizer": None, **rest})
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, in memory of their own: tensors mapped from it would keep Windows from deleting it."""
+    return load(path.read_bytes())
 
 
 def differences(found: dict, wanted: dict, found_tokenizer, tokenizer) -> list[str]:

@@ -113,6 +113,9 @@ class Batches:
     def __init__(
         self, tokens, batch_size: int, block_size: int, seed: int = 0, rank: int = 0, world_size: int = 1
     ):
+        for name, value, low in (("batch_size", batch_size, 1), ("block_size", block_size, 1), ("seed", seed, 0)):
+            if not isinstance(value, int) or value < low:
+                raise ValueError(f"{name}={value!r} must be a whole number of at least {low}")
         if len(tokens) <= block_size:
             raise ValueError(
                 f"{len(tokens)} tokens are too few for block_size={block_size}: a window and its shifted "

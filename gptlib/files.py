@@ -4,12 +4,18 @@ Written by hand, because the first chapter's module needs it; chapter 11 takes i
 """
 
 import contextlib
+import errno
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 
+log = logging.getLogger("gptlib.files")
+NOT_SUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}  # by this file system
+NO_FOLDERS = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.EBADF}  # opening or syncing a folder
 DATA = Path(__file__).resolve().parent.parent / "data"  # what comes with the book
 
 
@@ -50,12 +56,27 @@ def force_to_disk(path: Path) -> None:
 
 
 def fsync(path: Path) -> None:
-    """Wait until the system has written a file's bytes, or a folder's names, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
+    """Wait until the system has written a file's bytes, or a folder's names, to the disk.
+
+    Windows opens no folders, and some network disks refuse: then a warning says once that a power cut may take
+    what was just written. OSError for anything else, a full disk say.
+    """
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno not in NOT_SUPPORTED and not (path.is_dir() and error.errno in NO_FOLDERS):
+            raise
+        warn_once(f"{path.parent} cannot be forced to disk ({error.strerror}): a power cut may take the newest files")
+
+
+@lru_cache
+def warn_once(message: str) -> None:
+    """Log a warning the first time it is given."""
+    log.warning(message)
 
 
 def remove(path: Path) -> None:

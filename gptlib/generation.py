@@ -54,8 +54,8 @@ def check_settings(temperature: float, top_k: int | None, top_p: float | None) -
         raise ValueError(
             f"temperature={temperature} must be 0 (always the likeliest token) or at least {smallest:.3g}"
         )
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k={top_k} must be at least 1")
+    if top_k is not None and (not isinstance(top_k, int) or top_k < 1):
+        raise ValueError(f"top_k={top_k!r} must be at least 1, and a whole number")
     if top_p is not None and not 0 < top_p <= 1:
         raise ValueError(f"top_p={top_p} must lie in (0, 1]")
 
@@ -127,31 +127,16 @@ def stream(
     generator=None,
     use_cache=True,
 ) -> Iterator[Int[Tensor, "B 1"]]:
-    """Yield the next token, int64 [B, 1], max_new_tokens times. Arguments and errors as for `generate`."""
+    """The next tokens, one int64 [B, 1] after the other, max_new_tokens of them. Arguments and errors as for `generate`."""
     check_settings(temperature, top_k, top_p)
-    if max_new_tokens < 0:
-        raise ValueError(f"max_new_tokens={max_new_tokens} must not be negative")
+    if not isinstance(max_new_tokens, int) or max_new_tokens < 0:
+        raise ValueError(f"max_new_tokens={max_new_tokens!r} must not be negative, and a whole number")
     if idx.ndim != 2:
         raise ValueError(f"idx must be [B, T], not {list(idx.shape)}")
     if idx.shape[1] == 0:
         raise ValueError("the prompt is empty: give at least one token to start from")
-    block_size = model.config.block_size
-    was_training = model.training
-    model.eval()
-    idx = idx[:, -block_size:]
-    cache = KVCache(model.config.n_layer, block_size) if use_cache else None
-    new = idx
-    try:
-        for _ in range(max_new_tokens):
-            if idx.shape[1] > block_size:  # the window slides: every cached key is stale
-                idx, cache = idx[:, -block_size:], None
-            with torch.no_grad():
-                logits = model(idx) if cache is None else model(new, cache)
-            new = choose(logits[:, -1], temperature, top_k, top_p, generator)
-            idx = torch.cat([idx, new], dim=1)
-            yield new
-    finally:
-        model.train(was_training)
+    settings = temperature, top_k, top_p, generator
+    return continuation(model, idx, max_new_tokens, settings, use_cache)
 
 
 def generate(
@@ -174,3 +159,26 @@ def generate(
     """
     settings = dict(temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
     return torch.cat([idx, *stream(model, idx, max_new_tokens, **settings, use_cache=use_cache)], dim=1)
+
+# %% ../notebooks/12_generation.ipynb #5e9fbad4
+def continuation(
+    model, idx: Int[Tensor, "B T"], max_new_tokens: int, settings: tuple, use_cache: bool
+) -> Iterator[Int[Tensor, "B 1"]]:
+    """What `stream` hands out, once its arguments are known to make sense."""
+    block_size = model.config.block_size
+    was_training = model.training
+    model.eval()
+    idx = idx[:, -block_size:]
+    cache = KVCache(model.config.n_layer, block_size) if use_cache else None
+    new = idx
+    try:
+        for _ in range(max_new_tokens):
+            if idx.shape[1] > block_size:  # the window slides: every cached key is stale
+                idx, cache = idx[:, -block_size:], None
+            with torch.no_grad():
+                logits = model(idx) if cache is None else model(new, cache)
+            new = choose(logits[:, -1], *settings)
+            idx = torch.cat([idx, new], dim=1)
+            yield new
+    finally:
+        model.train(was_training)

@@ -35,15 +35,17 @@ class GPTConfig:
     def __post_init__(self):
         for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name}={value!r} must be a whole number of at least 1")
         if self.n_embd % self.n_head:
             raise ValueError(
                 f"n_embd={self.n_embd} is not divisible by n_head={self.n_head}: every head gets an equal share; "
                 f"try n_embd={self.n_embd // self.n_head * self.n_head or self.n_head}"
             )
-        if not 0 <= self.dropout < 1:
-            raise ValueError(f"dropout={self.dropout} must be at least 0 and below 1")
+        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout={self.dropout!r} must be at least 0 and below 1")
+        if not isinstance(self.bias, bool):
+            raise ValueError(f"bias={self.bias!r} must be True or False")
 
 # %% ../notebooks/07_gpt.ipynb #1d6ef6e2
 @runtime_checkable
@@ -103,24 +105,32 @@ class GPT(nn.Module):
         The sizes are read off the tensors; only n_head cannot be seen there. ValueError lists what does not fit.
         """
         weights = {name.removeprefix("transformer."): tensor for name, tensor in state_dict.items()}
-        weights = {
-            name: tensor
-            for name, tensor in weights.items()
-            if not name.endswith((".attn.bias", ".attn.masked_bias"))
-        }
-        weights.pop("lm_head.weight", None)  # tied to wte.weight
+        masks = [name for name in weights if name.endswith((".attn.bias", ".attn.masked_bias"))]
+        weights = {name: tensor for name, tensor in weights.items() if name not in masks}
         n_layer = 1 + max((int(name.split(".")[1]) for name in weights if name.startswith("h.")), default=-1)
         if n_layer == 0 or "wte.weight" not in weights or "wpe.weight" not in weights:
             raise ValueError("this is no GPT-2 state dict: expected wte.weight, wpe.weight and h.0.…")
+        head = weights.pop("lm_head.weight", weights["wte.weight"])
+        if head.shape != weights["wte.weight"].shape or not torch.equal(head, weights["wte.weight"]):
+            raise ValueError("lm_head.weight differs from wte.weight: GPT-2's are one table, and so are ours")
         (vocab_size, n_embd), block_size = weights["wte.weight"].shape, weights["wpe.weight"].shape[0]
         model = cls(GPTConfig(vocab_size, block_size, n_layer, n_head, n_embd))
         transposed = ("attn.c_attn.weight", "attn.c_proj.weight", "mlp.c_fc.weight", "mlp.c_proj.weight")
         weights = {name: t.T if name.endswith(transposed) else t for name, t in weights.items()}
-        missing, unexpected = model.load_state_dict(weights, strict=False)
-        missing = [name for name in missing if name != "lm_head.weight"]
-        if missing or unexpected:
-            raise ValueError(f"the state dict does not fit: missing {missing}, unexpected {unexpected}")
+        must_fit(weights, {name: p for name, p in model.state_dict().items() if name != "lm_head.weight"})
+        model.load_state_dict(weights, strict=False)  # lm_head.weight is wte.weight
         return model.to(weights["wte.weight"].dtype)
+
+# %% ../notebooks/07_gpt.ipynb #4d8faec3
+def must_fit(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """ValueError that lists the names that are missing or unexpected, else the first shape that differs."""
+    missing, unexpected = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
+    if missing or unexpected:
+        raise ValueError(f"the state dict does not fit: missing {missing}, unexpected {unexpected}")
+    for name, tensor in found.items():
+        if tensor.shape != expected[name].shape:
+            shapes = f"{list(tensor.shape)} where {list(expected[name].shape)} is expected"
+            raise ValueError(f"{name} is {shapes} (GPT-2 stores its four projections as [n_in, n_out])")
 
 # %% ../notebooks/07_gpt.ipynb #09b45e19
 @torch.no_grad()

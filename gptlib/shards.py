@@ -5,37 +5,19 @@ __all__ = ['DTYPES', 'ShardError', 'read_documents', 'write_shards', 'TokenShard
 
 # %% ../notebooks/02_data.ipynb #99be8f4b
 import json
-
-
+import os
 from bisect import bisect_right
-
-
 from itertools import accumulate
-
-
 from pathlib import Path
 
-
 import numpy as np
-
-
 import torch
-
-
 from jaxtyping import Int
-
-
 from torch import Tensor
-
-
 from tqdm.auto import tqdm
 
-
 from .files import replacing, sha256_of
-
-
 from .tokenizer import END_OF_TEXT, Tokenizer
-
 
 DTYPES = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}  # little-endian on every machine
 
@@ -57,7 +39,7 @@ def read_documents(*paths, field: str = "text"):
                     document = json.loads(piece)[field] if jsonl else piece.decode()
                     if not isinstance(document, str):
                         raise TypeError(f"{field!r} is no string")
-                except (ValueError, LookupError, TypeError) as error:
+                except (ValueError, LookupError, TypeError, RecursionError) as error:
                     place = f", line {number} is no JSON with a string {field!r}" if jsonl else " is no UTF-8"
                     raise ShardError(f"{path}{place} ({type(error).__name__}: {error})") from None
                 yield document
@@ -75,6 +57,8 @@ def write_shards(documents, folder, tokenizer: Tokenizer, shard_tokens: int = 1 
     folder, vocab_size = Path(folder), tokenizer.vocab_size
     if shard_tokens < 1:
         raise ValueError(f"shard_tokens={shard_tokens} must be at least 1")
+    if folder.is_symlink() or os.path.ismount(folder) or folder.resolve() == Path.cwd():
+        raise ShardError(f"{folder} cannot be given to a finished folder by a rename: choose a new folder inside it")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ShardError(f"{folder} exists and is not empty: nothing was overwritten; choose another folder")
     dtype = "uint16" if vocab_size <= 1 << 16 else "uint32"
@@ -90,8 +74,6 @@ def write_shards(documents, folder, tokenizer: Tokenizer, shard_tokens: int = 1 
                 with open(temporary / shards[-1]["file"], "ab") as file:
                     file.write(part.astype(DTYPES[dtype]).tobytes())
                 shards[-1]["tokens"] += len(part)
-        if not shards:
-            raise ShardError(f"no text to write into {folder}: give at least one document that is not empty")
         for shard in shards:
             shard["sha256"] = sha256_of(temporary / shard["file"])
         manifest = dict(dtype=dtype, vocab_size=vocab_size, tokenizer=tokenizer.fingerprint, shards=shards)
@@ -142,19 +124,23 @@ class TokenShards:
 
 # %% ../notebooks/02_data.ipynb #0405129a
 def encoded(documents, tokenizer: Tokenizer):
-    """Yield each document's ids, int64 [n], with the separator before all but the first."""
-    special, vocab_size, separator = getattr(tokenizer, "special", []), tokenizer.vocab_size, []
+    """Yield each document's ids, int64 [n], with the separator before all but the first. ShardError when there is no text."""
+    special, vocab_size = getattr(tokenizer, "special", []), tokenizer.vocab_size
+    separator, found = [], False
     for number, document in enumerate(tqdm(documents, desc="writing shards", unit="document")):
         try:
-            ids = np.array(separator + tokenizer.encode(document), dtype=np.int64)
+            ids = np.array(tokenizer.encode(document), dtype=np.int64)
         except ValueError as error:
             raise ShardError(f"document {number} cannot be encoded: {error}") from None
         outside = ids[(ids < 0) | (ids >= vocab_size)]
         if len(outside):
             raise ShardError(f"document {number} has token id {outside[0]}, outside 0 … {vocab_size - 1}")
-        yield ids
+        found |= len(ids) > 0
+        yield np.append(separator, ids).astype(np.int64)
         if END_OF_TEXT in special:
             separator = [vocab_size - len(special) + special.index(END_OF_TEXT)]
+    if not found:
+        raise ShardError("no text to write: give at least one document that is not empty")
 
 
 def open_shard(path: Path, tokens: int, sha256: str, dtype: np.dtype, vocab_size: int) -> np.ndarray:

@@ -43,6 +43,19 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
     dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     return dtypes[best if wanted == "auto" else wanted]
 
+# %% ../notebooks/10_training.ipynb #3c7e9fb2
+OPTIMIZERS = ("adamw", "muon")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+def must_be_number(name: str, value, whole: bool = False, above: int | None = None) -> None:
+    """ValueError that names a setting which is no finite number, no whole one, negative, or not above `above`."""
+    kinds = int if whole else (int, float)
+    if not isinstance(value, kinds) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(f"{name}={value!r} must be a {'whole' if whole else 'finite'} number")
+    if value < 0 or (above is not None and value <= above):
+        raise ValueError(f"{name}={value} must be {'at least 0' if above is None else f'above {above}'}")
+
 # %% ../notebooks/10_training.ipynb #20766a47
 @dataclass(frozen=True)
 class TrainConfig:
@@ -57,23 +70,36 @@ class TrainConfig:
     weight_decay: float = 0.1  # on matrices and tables only
     betas: tuple[float, float] = (0.9, 0.99)
     grad_clip: float = 1.0  # largest joint gradient norm; 0: no clipping
-    optimizer: Literal["adamw", "muon"] = "adamw"
+    optimizer: Literal[OPTIMIZERS] = "adamw"
     muon_learning_rate: float = 0.02  # of the matrices inside the blocks, when optimizer is "muon"
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    precision: Literal[PRECISIONS] = "auto"
     eval_interval: int = 200  # exact validation loss; also after the last step
-    log_interval: int = 20
+    log_interval: int = 20  # also the first and the last step
     sample_interval: int = 0  # 0: never
     checkpoint_interval: int = 0  # besides the checkpoint kept at every better validation loss
     seed: int = 1
 
     def __post_init__(self):
-        positive = ("max_steps", "batch_size", "micro_batch_size", "learning_rate", "muon_learning_rate")
-        for name, value in vars(self).items():
-            if isinstance(value, int | float) and (value < 0 or (value == 0 and name in positive)):
-                raise ValueError(f"{name}={value} must be {'above 0' if name in positive else 'at least 0'}")
-        batch, micro = self.batch_size, self.micro_batch_size
-        if batch % (micro or batch):
-            raise ValueError(f"batch_size={batch} is not divisible by micro_batch_size={micro}")
+        for name in ("max_steps", "batch_size", "log_interval"):
+            must_be_number(name, getattr(self, name), whole=True, above=0)
+        for name in ("warmup_steps", "eval_interval", "sample_interval", "checkpoint_interval", "seed"):
+            must_be_number(name, getattr(self, name), whole=True)
+        for name in ("learning_rate", "muon_learning_rate"):
+            must_be_number(name, getattr(self, name), above=0)
+        for name in ("min_learning_rate", "weight_decay", "grad_clip"):
+            must_be_number(name, getattr(self, name))
+        for name, allowed in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}={getattr(self, name)!r} is unknown: choose from {', '.join(allowed)}")
+        if self.seed >= 1 << 64:
+            raise ValueError(f"seed={self.seed} must be below 2^64")
+        if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"betas={self.betas} must be two numbers, at least 0 and below 1")
+        if self.micro_batch_size is not None:
+            must_be_number("micro_batch_size", self.micro_batch_size, whole=True, above=0)
+            if self.batch_size % self.micro_batch_size:
+                message = f"batch_size={self.batch_size} is not divisible by micro_batch_size={self.micro_batch_size}"
+                raise ValueError(message)
 
 
 @dataclass(frozen=True)
@@ -301,10 +327,15 @@ class Run:
 
     def schedule(self) -> float:
         """Give the optimizer the next step's learning rate; returns it."""
-        top, low, end = self.config.learning_rate, self.config.min_learning_rate, self.config.max_steps
-        warmup = self.config.warmup_steps
-        rate = cosine_schedule(self.done, max_lr=top, min_lr=low, warmup_steps=warmup, max_steps=end)
-        set_learning_rate(self.trainer.optimizer, rate / top)
+        config = self.config
+        rate = cosine_schedule(
+            self.done,
+            max_lr=config.learning_rate,
+            min_lr=config.min_learning_rate,
+            warmup_steps=config.warmup_steps,
+            max_steps=config.max_steps - 1,  # the last step, counted from 0, gets the lowest rate
+        )
+        set_learning_rate(self.trainer.optimizer, rate / config.learning_rate)
         return rate
 
     def log(self, result: StepResult, rate: float) -> bool:

@@ -373,7 +373,7 @@ def test_steps_are_numbers(tmp_path):
 def test_what_differs_is_listed_before_a_tensor_is_read(folder, wanted, message, monkeypatch):
     right = {"model_config": MODEL, "train_config": CONFIG, "tokenizer": TOKENIZER}
     assert load_checkpoint(folder, **right).state.step == 3
-    monkeypatch.setattr("gptlib.checkpoint.load_file", lambda *_: pytest.fail("a tensor was read"))
+    monkeypatch.setattr("gptlib.checkpoint.read_tensors", lambda *_: pytest.fail("a tensor was read"))
     with pytest.raises(CheckpointError, match=message) as caught:
         load_checkpoint(folder, **{**right, **wanted})
     assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
@@ -381,7 +381,7 @@ def test_what_differs_is_listed_before_a_tensor_is_read(folder, wanted, message,
 
 def test_weights_that_do_not_fit_are_noticed_before_a_tensor_is_read(folder, monkeypatch):
     rewrite(folder, "config.json", lambda c: c["model"].update(n_layer=1))
-    monkeypatch.setattr("gptlib.checkpoint.load_file", lambda *_: pytest.fail("a tensor was read"))
+    monkeypatch.setattr("gptlib.checkpoint.read_tensors", lambda *_: pytest.fail("a tensor was read"))
     with pytest.raises(CheckpointError, match="12 tensors do not fit"):
         load_checkpoint(folder)
 
