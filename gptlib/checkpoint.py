@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CheckpointError', 'Checkpoint', 'save_checkpoint', 'verify', 'read_manifest', 'load_checkpoint', 'checkpoints_in',
-           'latest_checkpoint', 'is_intact']
+           'latest_checkpoint', 'best_checkpoint', 'is_intact']
 
 # %% ../notebooks/11_checkpoint.ipynb #6ca1b26f
 import dataclasses
@@ -254,6 +254,14 @@ def latest_checkpoint(run_folder, *mirrors) -> Path:
         except CheckpointError as error:
             log.warning("passed over: %s", error)
     raise CheckpointError(f"{run_folder} holds no valid checkpoint ({len(candidates)} tried)")
+
+
+def best_checkpoint(run_folder) -> Path:
+    """The checkpoint of a run with the lowest validation loss, as the newest intact one knows it; else that one."""
+    latest = latest_checkpoint(run_folder)
+    step = json.loads((latest / "state.json").read_text(encoding="utf-8"))["best_step"]
+    best = latest.with_name(f"step_{step:06d}")
+    return best if is_intact(best) else latest
 
 
 def is_intact(folder: Path) -> bool:

@@ -16,7 +16,10 @@ from pathlib import Path
 log = logging.getLogger("gptlib.files")
 NOT_SUPPORTED = {errno.EINVAL, errno.ENOTSUP, errno.ENOSYS}  # by this file system
 NO_FOLDERS = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.EBADF}  # opening or syncing a folder
-DATA = Path(__file__).resolve().parent.parent / "data"  # what comes with the book
+PACKAGE = Path(__file__).resolve().parent
+IN_REPOSITORY = (PACKAGE.parent / "notebooks").is_dir()
+DATA = PACKAGE.parent / "data" if IN_REPOSITORY else PACKAGE / "shipped"  # a wheel carries part of data/
+CACHE = Path.home() / ".cache" / "gptlib"  # what an installed wheel downloads
 
 
 @contextlib.contextmanager

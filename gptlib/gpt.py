@@ -121,6 +121,19 @@ class GPT(nn.Module):
         model.load_state_dict(weights, strict=False)  # lm_head.weight is wte.weight
         return model.to(weights["wte.weight"].dtype)
 
+    def to_gpt2_state_dict(self) -> dict[str, Tensor]:
+        """The weights under GPT-2's names and in its layout; biases that this model does without are 0 there."""
+        weights = {}
+        for name, module in self.named_modules():
+            if not isinstance(module, (Linear, LayerNorm, Embedding)) or name == "lm_head":
+                continue
+            weight = module.weight.detach()
+            weights[f"transformer.{name}.weight"] = (weight.T if isinstance(module, Linear) else weight).contiguous()
+            if not isinstance(module, Embedding):
+                bias = weight.new_zeros(weight.shape[0]) if module.bias is None else module.bias.detach()
+                weights[f"transformer.{name}.bias"] = bias
+        return weights
+
 # %% ../notebooks/07_gpt.ipynb #4d8faec3
 def must_fit(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     """ValueError that lists the names that are missing or unexpected, else the first shape that differs."""

@@ -21,7 +21,7 @@ from .gpt import GPTConfig
 from .layers import Dropout, LayerNorm, Linear
 from .loss import cross_entropy
 from .optimizer import AdamW, clip_grad_norm
-from .training import StepFunction, StepResult, Trainer, eager_step
+from .training import StepFunction, StepResult, TrainConfig, Trainer, eager_step
 
 # %% ../notebooks/14_speed.ipynb #167ba8c7
 def step_flops(config: GPTConfig, batch_size: int) -> int:
@@ -104,12 +104,12 @@ def loss_of(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -> F
     return cross_entropy(trainer.predict(x), y)
 
 
-def only_eager(trainer: Trainer) -> str | None:
+def only_eager(config: TrainConfig, dtype: torch.dtype) -> str | None:
     """Why a run can only take eager steps, in words; None if nothing speaks against the others."""
-    if trainer.scaler.is_enabled():
+    if dtype == torch.float16:
         return "fp16's scaler decides on the host whether a step counts"
-    if trainer.config.micro_batch_size not in (None, trainer.config.batch_size):
-        return f"micro_batch_size={trainer.config.micro_batch_size} splits the batch"
+    if config.micro_batch_size not in (None, config.batch_size):
+        return f"micro_batch_size={config.micro_batch_size} splits the batch"
     return None
 
 # %% ../notebooks/14_speed.ipynb #b4aa99dc
@@ -142,7 +142,7 @@ class CompiledStep:
         self.loss_fn = compiled_loss()
 
     def __call__(self, trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -> StepResult:
-        if only_eager(trainer):
+        if only_eager(trainer.config, trainer.dtype):
             return eager_step(trainer, x, y)
         return whole_step(trainer, x, y, self.loss_fn)
 
@@ -161,7 +161,7 @@ class CapturedStep:
         self.trainer, self.graph = None, None
 
     def __call__(self, trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -> StepResult:
-        if trainer.device.type != "cuda" or only_eager(trainer):
+        if trainer.device.type != "cuda" or only_eager(trainer.config, trainer.dtype):
             return eager_step(trainer, x, y)
         if self.trainer is not trainer:
             self.capture(trainer, x, y)

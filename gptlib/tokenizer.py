@@ -166,6 +166,13 @@ def merge(ids: list[int], pair: tuple[int, int], new: int) -> list[int]:
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 END_OF_TEXT = "<|endoftext|>"
 
+# %% ../notebooks/01_tokenizer.ipynb #81c2ed07
+def visible_bytes() -> dict[int, str]:
+    """GPT-2's files spell each byte as a visible character: itself, or the next one from 256 upwards."""
+    visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [byte for byte in range(256) if byte not in visible]
+    return {byte: chr(byte) for byte in visible} | {byte: chr(256 + i) for i, byte in enumerate(others)}
+
 # %% ../notebooks/01_tokenizer.ipynb #ae902ff4
 class BPETokenizer(Tokenizer):
     """Byte-pair encoding inside GPT-2's pre-tokens: ids 0 … 255 are bytes, each further id joins a pair.
@@ -240,12 +247,9 @@ class BPETokenizer(Tokenizer):
     def gpt2(cls):
         """GPT-2's own vocabulary, 50,257 tokens, from the merges in data/gpt2/vocab.bpe."""
         path = DATA / "gpt2" / "vocab.bpe"
-        visible = [*range(33, 127), *range(161, 173), *range(174, 256)]
-        byte_order = visible + [b for b in range(256) if b not in visible]
-        # vocab.bpe spells every byte as a visible character: itself, or one from 256 upwards
-        byte_of = {chr(b): b for b in visible} | {
-            chr(256 + i): b for i, b in enumerate(byte_order[len(visible) :])
-        }
+        spelled = visible_bytes()
+        byte_order = list(spelled)
+        byte_of = {character: byte for byte, character in spelled.items()}
         id_of = {bytes([b]): i for i, b in enumerate(byte_order)}
         merges = []
         for line in path.read_text(encoding="utf-8").splitlines()[1:]:
@@ -261,3 +265,10 @@ class BPETokenizer(Tokenizer):
             "byte_order": self.byte_order,
             "special": self.special,
         }
+
+    def gpt2_files(self) -> tuple[dict[str, int], list[tuple[str, str]]]:
+        """What GPT-2's vocab.json and merges.txt would hold: ids by token, and the merges in order."""
+        spelled = visible_bytes()
+        names = ["".join(spelled[byte] for byte in token) for token in self.bytes_of]
+        names[len(names) - len(self.special) :] = self.special
+        return {name: i for i, name in enumerate(names)}, [(names[a], names[b]) for a, b in self.merges]
