@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['KERNELS', 'step_flops', 'fused_linear', 'fused_layer_norm', 'fused_dropout', 'fused_mlp', 'fused_adamw',
-           'fused_kernels', 'replaced', 'whole_step', 'CompiledStep', 'CapturedStep', 'make_step']
+           'fused_kernels', 'replaced', 'next_token_loss', 'whole_step', 'CompiledStep', 'CapturedStep', 'make_step']
 
 # %% ../notebooks/14_speed.ipynb #3198f156
 import contextlib
@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from .block import MLP
 from .gpt import GPTConfig
 from .layers import Dropout, LayerNorm, Linear
-from .loss import cross_entropy
 from .optimizer import AdamW, clip_grad_norm
 from .training import StepFunction, StepResult, TrainConfig, Trainer, eager_step
 
@@ -98,10 +97,28 @@ def replaced(*swaps: tuple):
             else:
                 delattr(instance, name)
 
+# %% ../notebooks/14_speed.ipynb #a3e40f29
+def next_token_loss(
+    hidden: Float[Tensor, "B T C"], table: Float[Tensor, "vocab C"], targets: Int[Tensor, "B T"]
+) -> Float[Tensor, ""]:
+    """`cross_entropy(lm_head(hidden), targets)`, written so that a compiler keeps no float32 logits in memory.
+
+    A large vocabulary is padded with rows of zeros to a multiple of 128, because matrix units work on such tiles;
+    the padding's logits are -inf and count for nothing.
+    """
+    vocab = len(table)
+    padding = -vocab % 128 if vocab > 1024 else 0
+    logits = hidden.flatten(0, 1) @ F.pad(table, (0, 0, 0, padding)).T  # [B·T, vocab + padding]
+    if padding:
+        is_padding = torch.arange(vocab + padding, device=logits.device) >= vocab
+        logits = logits.masked_fill(is_padding, -math.inf)
+    return F.cross_entropy(logits, targets.flatten())
+
 # %% ../notebooks/14_speed.ipynb #a08c648d
 def loss_of(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -> Float[Tensor, ""]:
     """The training loss of one batch, in the run's precision: what there is to compile."""
-    return cross_entropy(trainer.predict(x), y)
+    with trainer.autocast():
+        return next_token_loss(trainer.plain.hidden(x), trainer.plain.lm_head.weight, y)
 
 
 def only_eager(config: TrainConfig, dtype: torch.dtype) -> str | None:

@@ -8,6 +8,7 @@ __all__ = ['GPT2_PATTERN', 'END_OF_TEXT', 'Tokenizer', 'CharTokenizer', 'load_to
 
 # %% ../notebooks/01_tokenizer.ipynb #7c5a6edb
 import hashlib
+import heapq
 import json
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
@@ -173,6 +174,31 @@ def visible_bytes() -> dict[int, str]:
     others = [byte for byte in range(256) if byte not in visible]
     return {byte: chr(byte) for byte in visible} | {byte: chr(256 + i) for i, byte in enumerate(others)}
 
+# %% ../notebooks/01_tokenizer.ipynb #92d3fe18
+def joined(ids: list[int], merges: dict[tuple[int, int], int]) -> tuple[int, ...]:
+    """`ids` after all merges, earliest first. `merges` gives a pair's new id; earlier merges have smaller ones.
+
+    A heap holds the pairs that can be joined, so n ids take n log n steps: searching the smallest pair anew after
+    each merge would take n². What was joined is None in `ids`; `after` and `before` name the neighbours.
+    """
+    n = len(ids)
+    after, before = list(range(1, n + 1)), list(range(-1, n - 1))
+    heap = [(merges[pair], i) for i, pair in enumerate(zip(ids, ids[1:])) if pair in merges]
+    heapq.heapify(heap)
+    while heap:
+        new, i = heapq.heappop(heap)
+        j = after[i]
+        if ids[i] is None or j >= n or merges.get((ids[i], ids[j])) != new:
+            continue  # one of the two was joined with another neighbour meanwhile
+        ids[i], ids[j] = new, None
+        after[i] = k = after[j]
+        if k < n:
+            before[k] = i
+        for left, right in ((before[i], i), (i, k)):
+            if left >= 0 and right < n and (pair := merges.get((ids[left], ids[right]))) is not None:
+                heapq.heappush(heap, (pair, left))
+    return tuple(i for i in ids if i is not None)
+
 # %% ../notebooks/01_tokenizer.ipynb #ae902ff4
 class BPETokenizer(Tokenizer):
     """Byte-pair encoding inside GPT-2's pre-tokens: ids 0 … 255 are bytes, each further id joins a pair.
@@ -196,14 +222,8 @@ class BPETokenizer(Tokenizer):
         self.encode_pretoken = lru_cache(maxsize=1 << 16)(self.encode_pretoken)
 
     def encode_pretoken(self, text: str) -> tuple[int, ...]:
-        """Ids of one pre-token: the earliest learned pair is joined first, until none is left."""
-        ids = [self._id_of_byte[b] for b in utf8(text)]
-        while len(ids) > 1:
-            pair = min(zip(ids, ids[1:]), key=lambda pair: self.merges.get(pair, self.vocab_size))
-            if pair not in self.merges:
-                break
-            ids = merge(ids, pair, self.merges[pair])
-        return tuple(ids)
+        """Ids of one pre-token: the earliest learned pair is joined first, of equal ones the leftmost, until none is left."""
+        return joined([self._id_of_byte[byte] for byte in utf8(text)], self.merges)
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`; special tokens in it are ordinary text. ValueError for a lone surrogate."""

@@ -205,9 +205,13 @@ class Trainer:
         self.dtype = choose_precision(config.precision, self.device)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.dtype == torch.float16)
 
+    def autocast(self):
+        """Inside, matrix products are computed in this run's precision."""
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32)
+
     def predict(self, idx: Int[Tensor, "B T"]) -> Float[Tensor, "B T vocab"]:
         """Logits, with the matrix products in this run's precision."""
-        with torch.autocast(self.device.type, self.dtype, enabled=self.dtype != torch.float32):
+        with self.autocast():
             return self.model(idx)
 
     def state(self, step: int, best_val_loss: float, best_step: int) -> TrainState:
