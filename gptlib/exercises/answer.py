@@ -36,7 +36,7 @@ def as_list(answer, what: str = "a list") -> list:
 def number(answer, name: str = "the result") -> float:
     """A number of any type: Python's, NumPy's or a tensor with one element."""
     try:
-        return float(answer)
+        return float(answer.detach() if torch.is_tensor(answer) else answer)
     except (TypeError, ValueError):
         expect(False, f"{name} must be a number, not {kind(answer)}")
 
@@ -70,18 +70,23 @@ def close(a, b, rtol: float = 1e-4) -> bool:
     return torch.allclose(a, b, rtol=rtol, atol=0.1 * rtol * b.abs().max().item())
 
 
-def expect_close(found, right, mistakes: dict | None = None, where: str = "", hint: str = "") -> None:
+def expect_close(
+    found, right, mistakes: dict | None = None, where: str = "", hint: str = "", rtol: float = 1e-4
+) -> None:
     """Say by which mistake `found`, a number or a tensor, is not `right`.
 
-    `mistakes` maps a message to what the mistake gives. Another wrong answer is told how far it is off, and
-    the hint. `where` stands before each message.
+    `mistakes` maps a message to what the mistake gives. Of any other wrong answer the message tells how far
+    it is off, and the hint. `where` begins every message.
     """
-    if close(found, right):
+    if close(found, right, rtol):
         return
     for message, wrong in (mistakes or {}).items():
-        expect(not close(found, wrong), where + message)
-    if torch.is_tensor(right) and right.ndim:
-        finite = torch.isfinite(torch.as_tensor(found)).all()
-        off = f"off by {(found - right).abs().max().item():.3g}" if finite else "not finite"
-        expect(False, f"{where}the result is {off}" + (f": {hint}" if hint else ""))
-    expect(False, f"{where}it is {float(right):.6g}, yours is {float(found):.6g}" + (f": {hint}" if hint else ""))
+        expect(not close(found, wrong, rtol), where + message)
+    found, right = (torch.as_tensor(value, dtype=torch.float64) for value in (found, right))
+    if right.ndim == 0:
+        off = f"it is {right.item():.6g}, yours is {found.item():.6g}"
+    elif torch.isfinite(found).all():
+        off = f"off by {(found - right).abs().max().item():.3g}"
+    else:
+        off = "not all numbers are finite"
+    expect(False, where + off + (f": {hint}" if hint else ""))

@@ -51,13 +51,14 @@ def lines_run(call: Callable) -> int:
     return count
 
 
-def stream(items: Iterable[tuple[torch.Tensor, ...]]) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Copies of the items, one at a time; the attempt may keep no more than the last two of them."""
+def stream(items: Iterable) -> Iterator:
+    """Copies of the items, tensors or tuples of them, one at a time; the attempt may keep the last two."""
     handed_out = []
     for item in items:
-        kept = sum(reference() is not None for references in handed_out[:-2] for reference in references)
-        expect(kept == 0, "what came out of the stream is kept: use each item and let it go")
-        copies = tuple(part.clone() for part in item)
-        handed_out.append([weakref.ref(part) for part in copies])
-        yield copies
+        kept = any(reference() is not None for references in handed_out[:-2] for reference in references)
+        expect(not kept, "what came out of the stream is kept: use each item and let it go")
+        parts = item if isinstance(item, tuple) else (item,)
+        copies = tuple(part.clone() for part in parts)
+        handed_out.append([weakref.ref(copy) for copy in copies])
+        yield copies if isinstance(item, tuple) else copies[0]
         del copies

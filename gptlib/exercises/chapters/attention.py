@@ -197,5 +197,7 @@ def one_pass_mistakes(q, k, v) -> dict:
         "the sum of the weights is not rescaled by exp(old - new) when the largest score changes": (
             right @ v / weights.sum()
         ),
-        "neither sum is rescaled by exp(old - new) when the largest score changes": weights @ v / weights.sum(),
+        "neither sum is rescaled by exp(old - new) when the largest score changes": weights
+        @ v
+        / weights.sum(),
     }

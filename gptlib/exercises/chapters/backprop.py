@@ -62,7 +62,8 @@ def numerical_gradient(attempt):
         }
         off = (found - right).abs().max().item()
         expect(
-            off < 1e-6 or off > 100 * h, f"{name}: off by {off:.1e}, which falls with h only: go up and down, not only up"
+            off < 1e-6 or off > 100 * h,
+            f"{name}: off by {off:.1e}, which falls with h only: go up and down, not only up",
         )
         expect_close(found, right, mistakes, f"{name}: ")
 

@@ -118,7 +118,9 @@ def written_mistakes(blocks, right, i) -> dict:
         return {}
     block = blocks[(i - 1) // 2]
     stream = sum(right[: i - 1], right[i - 1])
-    mistakes = {"that is the stream afterwards; give the part's own output, without the sum": stream + right[i]}
+    mistakes = {
+        "that is the stream afterwards; give the part's own output, without the sum": stream + right[i]
+    }
     if i % 2:
         mistakes["the stream is not normalised: attention reads ln_1 of it"] = block.attn(stream)
         mistakes["it reads the input; it must read the stream, into which other blocks have written"] = (
@@ -127,7 +129,9 @@ def written_mistakes(blocks, right, i) -> dict:
     else:
         early = sum(right[: i - 2], right[i - 2])
         mistakes["the stream is not normalised: the mlp reads ln_2 of it"] = block.mlp(stream)
-        mistakes["the mlp reads the stream after attention has written into it"] = block.mlp(block.ln_2(early))
+        mistakes["the mlp reads the stream after attention has written into it"] = block.mlp(
+            block.ln_2(early)
+        )
     return mistakes
 
 

@@ -32,7 +32,9 @@ def write_safely(attempt):
             with watched(cut_at=number):
                 write_new(attempt, path)
             when = f"when the power is cut before {act.name} (call {number + 1} of {len(acts)}),"
-            expect(path.exists(), f"{when} there is no file: os.replace takes its place, do not remove it first")
+            expect(
+                path.exists(), f"{when} there is no file: os.replace takes its place, do not remove it first"
+            )
             expect(content(path) in (OLD, NEW), f"{when} the file is neither old nor new")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "first.txt"
@@ -80,7 +82,9 @@ def check_order(acts: list[Act], path: Path) -> None:
     expect(renames, "the file is written in place: write under another name, then os.replace")
     last = renames[-1]
     beside = path.parent.resolve() in last.path.resolve().parents
-    expect(beside, "the temporary file is in another folder: put it beside the file, rename cannot cross disks")
+    expect(
+        beside, "the temporary file is in another folder: put it beside the file, rename cannot cross disks"
+    )
     synced = [act for act in acts[: acts.index(last)] if act.name in SYNCS]
     expect(synced, "nothing was forced to disk before the rename: os.fsync(file.fileno())")
     synced = [act for act in synced if act.inode == last.inode]
@@ -105,7 +109,12 @@ def damaged_files(attempt):
     three = {"c.json": b"{}", "b.bin": None, "empty": b"?"}
     for case, changes, right, hint in (
         ("nothing is damaged", {}, [], "hash all bytes of each file"),
-        ("the last bit of b.bin is flipped", {"b.bin": bytes(flipped)}, ["b.bin"], "compare hashes, not sizes"),
+        (
+            "the last bit of b.bin is flipped",
+            {"b.bin": bytes(flipped)},
+            ["b.bin"],
+            "compare hashes, not sizes",
+        ),
         ("c.json is missing", {"c.json": None}, ["c.json"], "a missing file is damaged, too"),
         ("a.bin is cut short", {"a.bin": contents["a.bin"][:100]}, ["a.bin"], "compare the hashes"),
         ("three are damaged", three, ["b.bin", "c.json", "empty"], "list all of them, not only the first"),
@@ -190,9 +199,13 @@ def check_state(state, run: Run, seed: int) -> None:
     expect(is_state, f"dice must be the generator's state, run.dice.get_state(), not {kind(dice)}")
     if torch.equal(dice, run.dice.get_state()):
         return
-    expect(not torch.equal(dice, torch.get_rng_state()), "that is torch's default generator: run.dice is another")
+    expect(
+        not torch.equal(dice, torch.get_rng_state()), "that is torch's default generator: run.dice is another"
+    )
     seeded = torch.Generator().manual_seed(seed).get_state()
-    expect(not torch.equal(dice, seeded), "that is the generator right after seeding: it has drawn numbers since")
+    expect(
+        not torch.equal(dice, seeded), "that is the generator right after seeding: it has drawn numbers since"
+    )
     expect(False, "dice is not the state of run.dice")
 
 

@@ -16,7 +16,9 @@ def window(attempt):
     tokens = torch.tensor([7, 3, 9, 1, 4, 8, 2, 6])
     for start, block_size in ((0, 4), (2, 3), (3, 4), (5, 1)):
         where = f"start={start}, block_size={block_size}: "
-        x, y = (as_list(part) for part in parts(attempt(tokens.clone(), start, block_size), "inputs", "targets"))
+        x, y = (
+            as_list(part) for part in parts(attempt(tokens.clone(), start, block_size), "inputs", "targets")
+        )
         x, y = [int(token) for token in x], [int(token) for token in y]
         right_x = tokens[start : start + block_size].tolist()
         right_y = tokens[start + 1 : start + block_size + 1].tolist()
@@ -86,7 +88,9 @@ def read_span(attempt):
             start = 0
             for n, shard in enumerate(shards):
                 needed = max(a, start) < min(b, start + len(shard))
-                expect(needed or not shard.read, f"{call}shard {n} holds nothing of the slice, but you read it")
+                expect(
+                    needed or not shard.read, f"{call}shard {n} holds nothing of the slice, but you read it"
+                )
                 start += len(shard)
 
 
@@ -170,7 +174,9 @@ def check_write(attempt, path: Path, pieces: list[bytes], old: bytes | None, fai
             on_disk[-1] - len(old or b"") > len(pieces[0]) // 2,
             "when the last piece came, the earlier ones were not on the disk: write each piece as it comes",
         )
-        expect(content() == b"".join(pieces), "afterwards the file does not hold the pieces, one after the other")
+        expect(
+            content() == b"".join(pieces), "afterwards the file does not hold the pieces, one after the other"
+        )
     else:
         expect(content() is not None or old is None, "the iterator failed, and the old file is gone")
         expect(content() == old, "the iterator failed, and what had come until then was renamed to path")
@@ -187,5 +193,7 @@ def check_moments(seen: list, old: bytes | None, renamed: bool) -> None:
         expect(content is not None, "the old file is removed before the new one is complete")
         expect(not renamed, "the file is renamed before it is complete: rename it after the last piece")
         appended = bool(old) and content.startswith(old)
-        expect(not appended, "the pieces are appended to the old file: write under another name, then os.replace")
+        expect(
+            not appended, "the pieces are appended to the old file: write under another name, then os.replace"
+        )
         expect(False, "the pieces are written into path itself: write under another name, then os.replace")

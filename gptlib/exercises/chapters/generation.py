@@ -32,7 +32,8 @@ def min_p_filter(attempt):
         zeroed = not torch.equal(keep, kept) and (y[~keep] == 0).all()
         expect(not zeroed, "a dropped token needs the logit -inf; the logit 0 still has a probability")
         mistakes = {
-            "you keep what reaches min_p itself; the line is min_p times the row's largest probability": p >= min_p,
+            "you keep what reaches min_p itself; the line is min_p times the row's largest probability": p
+            >= min_p,
             "every row has its own line: take the largest probability of each row": p >= min_p * p.max(),
             "you compare logits; the line is drawn on probabilities": (
                 logits >= min_p * logits.amax(dim=-1, keepdim=True)
@@ -46,7 +47,9 @@ def min_p_filter(attempt):
         wrong = int((kept != keep).sum())
         expect(False, f"min_p={min_p}: {wrong} of {kept.numel()} tokens are kept or dropped wrongly")
     on_the_line = tensor(attempt(torch.tensor([[0.0, 0.0, -40.0]]), 1.0), (1, 3))
-    expect(torch.isfinite(on_the_line[0, :2]).all(), "a token exactly on the line stays: drop what lies below it")
+    expect(
+        torch.isfinite(on_the_line[0, :2]).all(), "a token exactly on the line stays: drop what lies below it"
+    )
 
 
 @exercise(difficulty=2, minutes=15)
@@ -75,7 +78,9 @@ def check_past(name: str, found, right, other, q, t: int) -> None:
     expect(appended, f"the newest position is not among the {name}: append it to the past")
     found = tensor(found, (t + 1, right.shape[1]), f"after position {t} the {name}")
     mistakes = {
-        f"the query is stored among the {name}: it is used once only, and the rows are query, key, value": q[t],
+        f"the query is stored among the {name}: it is used once only, and the rows are query, key, value": q[
+            t
+        ],
         "keys and values are exchanged: the rows of c_attn are query, key, value": other[t],
     }
     for message, wrong in mistakes.items():
@@ -134,7 +139,9 @@ def check_accept(accept, p, q) -> None:
     upside_down = torch.where(p > 0, q / p.clamp(min=1e-30), 1.0).clamp(max=1.0)
     differs = not close(p, q)
     expect(not (differs and close(accept, upside_down)), "accept is upside down: min(1, p / q), not q / p")
-    expect(((accept >= 0) & (accept <= 1 + 1e-6)).all(), "accept is a probability: it must lie between 0 and 1")
+    expect(
+        ((accept >= 0) & (accept <= 1 + 1e-6)).all(), "accept is a probability: it must lie between 0 and 1"
+    )
     all_of_them = differs and (accept[q > 0] == 1).all()
     expect(not all_of_them, "you accept every guess: accept fewer where q is larger than p")
     expect(accept[q > 0].any(), "you accept no guess: accept as many as p allows")
@@ -152,9 +159,13 @@ def check_accept(accept, p, q) -> None:
 def check_instead(instead, p, q) -> None:
     """Whether what comes after a refusal is what p lacks, when the right share of guesses is accepted."""
     expect(torch.isfinite(instead).all(), "instead is not finite: when p equals q nothing is missing, 0 / 0")
-    expect((instead >= 0).all(), "instead is negative where q is larger than p: nothing is missing there, so 0")
+    expect(
+        (instead >= 0).all(), "instead is negative where q is larger than p: nothing is missing there, so 0"
+    )
     total = instead.sum().item()
-    expect(abs(total - 1) < 1e-4, f"instead must be a distribution, yours sums to {total:.3f}: divide by the sum")
+    expect(
+        abs(total - 1) < 1e-4, f"instead must be a distribution, yours sums to {total:.3f}: divide by the sum"
+    )
     missing = (p - q).clamp(min=0)
     if missing.sum() == 0:
         return

@@ -19,14 +19,16 @@ def count_parameters(attempt):
             found = whole_number(attempt(config))
         C, n_layer = config.n_embd, config.n_layer
         mistakes = {
-            "the tied table is counted twice: lm_head has no weights of its own": right + config.vocab_size * C,
+            "the tied table is counted twice: lm_head has no weights of its own": right
+            + config.vocab_size * C,
             "the token table is missing: vocab_size · C": right - config.vocab_size * C,
             "the position table is missing: block_size · C": right - config.block_size * C,
             "the last LayerNorm is missing: 2C weights": right - 2 * C,
             "a LayerNorm has a shift, too: the last one has 2C weights": right - C,
             "this counts one block: multiply by n_layer": right - (n_layer - 1) * (12 * C**2 + 13 * C),
             "the biases are missing: a block has 12 C² + 13 C weights": right - (11 * n_layer + 1) * C,
-            "the vectors of the blocks are missing: a block has 12 C² + 13 C weights": right - 13 * n_layer * C,
+            "the vectors of the blocks are missing: a block has 12 C² + 13 C weights": right
+            - 13 * n_layer * C,
         }
         expect_close(found, right, mistakes, f"{config}: ")
 
@@ -42,7 +44,9 @@ def shapes(attempt):
         found = attempt(config, B, T)
         expect(isinstance(found, dict), f"return a dictionary, not {kind(found)}")
         expect(not seen.keys() - found.keys(), f"missing: {', '.join(seen.keys() - found.keys())}")
-        expect(not found.keys() - seen.keys(), f"no such name: {', '.join(map(str, found.keys() - seen.keys()))}")
+        expect(
+            not found.keys() - seen.keys(), f"no such name: {', '.join(map(str, found.keys() - seen.keys()))}"
+        )
         where = f"with B={B}, T={T}, {config}, "
         for name, right in seen.items():
             yours = tuple(found[name])
@@ -172,7 +176,9 @@ def check_matrix(name: str, p: torch.Tensor, n_layer: int) -> None:
         "divide by the root of 2·n_layer: variances add up": 0.02 / (2 * n_layer),
     }
     if not into_stream:
-        mistakes = {"it does not write into the stream: no smaller than the others": 0.02 / (2 * n_layer) ** 0.5}
+        mistakes = {
+            "it does not write into the stream: no smaller than the others": 0.02 / (2 * n_layer) ** 0.5
+        }
     where = f"{name} with {n_layer} layers has the deviation {found:.4f} and needs {wanted:.4f}: "
     if abs(found / wanted - 1) > 0.06:
         for message, mistaken in mistakes.items():
@@ -180,4 +186,6 @@ def check_matrix(name: str, p: torch.Tensor, n_layer: int) -> None:
         expect(False, where + "normal numbers times the deviation")
     expect(abs(p.mean()) < 6 * wanted / p.numel() ** 0.5, f"{name} has the mean {p.mean():.4f}, it must be 0")
     within = (p.abs() < wanted).float().mean().item()  # 0.683 for normal numbers, 0.577 for uniform ones
-    expect(abs(within - 0.683) < 0.05, f"{name} is not normal: {within:.0%} lie within one deviation, not 68%")
+    expect(
+        abs(within - 0.683) < 0.05, f"{name} is not normal: {within:.0%} lie within one deviation, not 68%"
+    )

@@ -22,7 +22,9 @@ def rms_norm(attempt):
         mean = square.mean(dim=-1, keepdim=True)
         mistakes = {
             "multiply with the weight at the end": F.rms_norm(x, shape[-1:], None, eps),
-            "that is LayerNorm: RMSNorm does not subtract the mean": F.layer_norm(x, shape[-1:], weight, None, eps),
+            "that is LayerNorm: RMSNorm does not subtract the mean": F.layer_norm(
+                x, shape[-1:], weight, None, eps
+            ),
             "eps belongs under the root: sqrt(mean + eps)": x * weight / (mean.sqrt() + eps),
             "eps is left out: it keeps the root from being 0": x * weight / mean.sqrt(),
             "the root is missing: divide by sqrt(mean + eps)": x * weight / (mean + eps),
@@ -69,7 +71,9 @@ def linear_backward(attempt):
         }
         expect_close(dW, right, mistakes, where + "dW: ")
         right = dY.sum(dim=0)
-        mistakes = {"it is the sum over the rows, not their mean: dY already holds the loss's own mean": right / N}
+        mistakes = {
+            "it is the sum over the rows, not their mean: dY already holds the loss's own mean": right / N
+        }
         expect_close(db, right, mistakes, where + "db: ")
 
 
@@ -106,7 +110,10 @@ def check_training(y, x, p) -> None:
         expect(not whole, "whole rows or columns are dropped together: draw for every number of x")
     share = dropped.mean().item()
     kept_share = p not in (0, 0.5) and abs(share - (1 - p)) < 0.02
-    expect(not kept_share, f"p={p}: you drop {share:.3f} of the numbers; p is the probability to drop, not to keep")
+    expect(
+        not kept_share,
+        f"p={p}: you drop {share:.3f} of the numbers; p is the probability to drop, not to keep",
+    )
     expect(abs(share - p) < 0.02, f"p={p}: the share of zeros must be near {p}, yours is {share:.3f}")
     kept = y != 0
     mistakes = {

@@ -160,7 +160,9 @@ def compare(attempt):
         right = means(d).std(ddof=1) / math.sqrt(n)
         separate = math.sqrt((means(a).var(ddof=1) + means(b).var(ddof=1)) / n)
         mistakes = {
-            "that is the deviation of the blocks; the error of their mean is smaller by √n": means(d).std(ddof=1),
+            "that is the deviation of the blocks; the error of their mean is smaller by √n": means(d).std(
+                ddof=1
+            ),
             "divide by √n, the root of the number of blocks, not by n": means(d).std(ddof=1) / n,
             "the deviation needs n − 1 in the denominator: ddof=1": means(d).std() / math.sqrt(n),
             "every character is treated as an independent draw: use the means of blocks": (

@@ -102,7 +102,10 @@ ALTERNATIVES = {
 
 BUGS = {
     "contributions": {
-        "the stream after each part": (lambda blocks, x: all_written(blocks, x, sums=True), "without the sum"),
+        "the stream after each part": (
+            lambda blocks, x: all_written(blocks, x, sums=True),
+            "without the sum",
+        ),
         "MLP reads too early": (
             lambda blocks, x: all_written(blocks, x, mlp_reads_early=True),
             "after attention",
@@ -130,7 +133,9 @@ BUGS = {
         "everything": (lambda b: zeroed(b, [name for name, _ in b.named_parameters()]), "as few"),
         "LayerNorm too": (lambda b: (zeroed(b), nn.init.zeros_(b.ln_1.weight)), "ln_1.weight"),
         "a small number": (
-            lambda b: [nn.init.constant_(p, 1e-6) for part in (b.attn, b.mlp) for p in part.c_proj.parameters()],
+            lambda b: [
+                nn.init.constant_(p, 1e-6) for part in (b.attn, b.mlp) for p in part.c_proj.parameters()
+            ],
             "not 0",
         ),
         "frozen": (frozen, "requires_grad"),
@@ -143,13 +148,19 @@ BUGS = {
         "biases never": (lambda n, bias=True: by_formula(n, False), "with bias"),
         "projection forgotten": (lambda n, bias=True: by_formula(n, bias) - n * n, "c_proj"),
         "inside as wide as outside": (lambda n, bias=True: by_formula(n, bias) - 6 * n * n, "4C wide"),
-        "one LayerNorm": (lambda n, bias=True: by_formula(n, bias) - (2 * n if bias else n), "two LayerNorms"),
+        "one LayerNorm": (
+            lambda n, bias=True: by_formula(n, bias) - (2 * n if bias else n),
+            "two LayerNorms",
+        ),
         "a float": (lambda n, bias=True: by_formula(n, bias) / 1, "float"),
         "counted in a block": (counted, "formula"),
     },
     "parallel_block": {
         "one after the other": (ordinary, "the ordinary block"),
-        "stream normalised": (lambda x, ln, attn, mlp: (lambda n: n + attn(n) + mlp(n))(ln(x)), "as it came in"),
+        "stream normalised": (
+            lambda x, ln, attn, mlp: (lambda n: n + attn(n) + mlp(n))(ln(x)),
+            "as it came in",
+        ),
         "nothing normalised": (lambda x, ln, attn, mlp: x + attn(x) + mlp(x), "read the normalised x"),
         "sum forgotten": (lambda x, ln, attn, mlp: (lambda n: attn(n) + mlp(n))(ln(x)), "not added"),
         "MLP forgotten": (lambda x, ln, attn, mlp: x + attn(ln(x)), "the mlp is missing"),

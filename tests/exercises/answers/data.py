@@ -199,18 +199,26 @@ BUGS = {
         ),
         "a window further": (lambda n, block, *a: [i + block for i in epochs(n, block, *a)], "the last one"),
         "any positions": (
-            lambda n, block, batch, seed, step: np.random.default_rng([seed, step]).integers(n - block, size=batch),
+            lambda n, block, batch, seed, step: np.random.default_rng([seed, step]).integers(
+                n - block, size=batch
+            ),
             "no multiple",
         ),
         "one start": (lambda *given: epochs(*given)[:1], "a batch must hold"),
     },
     "read_span": {
-        "puts all together first": (lambda parts, a, b: [i for part in parts for i in part][a:b], "you read it"),
+        "puts all together first": (
+            lambda parts, a, b: [i for part in parts for i in part][a:b],
+            "you read it",
+        ),
         "slices every shard": (span_with(all_shards=True), "you read it"),
         "reads one shard too many": (span_of_one_shard_more, "you read it"),
         "stops at the first shard's end": (span_with(last=False), "end of a shard"),
         "seams counted twice": (span_with(first=False), "each shard begins"),
-        "one token short": (lambda parts, a, b: span_by_starts(parts, a, max(a, b - 1)), "last token is missing"),
+        "one token short": (
+            lambda parts, a, b: span_by_starts(parts, a, max(a, b - 1)),
+            "last token is missing",
+        ),
         "one token too many": (lambda parts, a, b: span_by_starts(parts, a, b + 1), "one token too many"),
         "shards backwards": (lambda parts, a, b: span_by_starts(parts, a, b)[::-1], "order"),
         "the last shard only": (lambda parts, a, b: list(parts[-1])[a:b], "the tokens must be"),

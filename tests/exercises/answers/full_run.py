@@ -1,6 +1,5 @@
 """Right and wrong answers to the exercise of chapter 17, on which its checker is tested."""
 
-
 import numpy as np
 
 
@@ -31,7 +30,10 @@ BUGS = {
             lambda *given: (estimate(*given)[0], *estimate(*given[:2], 1, *given[3:])[1:]),
             "tokens_per_step",
         ),
-        "one step": (lambda *given: (estimate(*given)[0], *estimate(given[0], 1, *given[2:])[1:]), "one step"),
+        "one step": (
+            lambda *given: (estimate(*given)[0], *estimate(given[0], 1, *given[2:])[1:]),
+            "one step",
+        ),
         "seconds alone": (lambda *given: estimate(*given)[2], "3 values"),
     }
 }

@@ -101,7 +101,10 @@ def normalised(x):
 ALTERNATIVES = {
     "min_p_filter": [min_p_in_logs, lambda x, m: min_p_in_logs(x.float(), m).numpy()],
     "attention_step": [step, step_in_loops, lambda *given: list(map(as_lists, step(*given)))],
-    "speculative_rule": [rule_in_loops, lambda p, q: [t.tolist() for t in rule_in_loops(p.float(), q.float())]],
+    "speculative_rule": [
+        rule_in_loops,
+        lambda p, q: [t.tolist() for t in rule_in_loops(p.float(), q.float())],
+    ],
 }
 
 BUGS = {
@@ -151,7 +154,10 @@ BUGS = {
         "draws from |p - q|": (changed(instead=lambda p, q: normalised((p - q).abs() + 1e-12)), "|p - q|"),
         "not normalised": (changed(instead=lambda p, q: (p - q).clamp(min=0)), "divide by the sum"),
         "negative": (changed(instead=lambda p, q: p - q), "negative"),
-        "0 / 0 when p equals q": (changed(instead=lambda p, q: normalised((p - q).clamp(min=0))), "p equals q"),
+        "0 / 0 when p equals q": (
+            changed(instead=lambda p, q: normalised((p - q).clamp(min=0))),
+            "p equals q",
+        ),
         "0 / 0 where q is 0": (changed(accept=lambda p, q: (p / q).clamp(max=1)), "q is 0"),
     },
 }

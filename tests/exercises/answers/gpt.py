@@ -184,11 +184,17 @@ BUGS = {
         "no exception": (lambda m: start(m, lambda n: 1), "must be smaller"),
         "√n_layer": (lambda m: start(m, lambda n: n**-0.5), "writes twice"),
         "no root": (lambda m: start(m, lambda n: 1 / (2 * n)), "variances"),
-        "attention's projection only": (lambda m: start(m, kinds=("attn.c_proj.weight",)), "mlp.c_proj.weight"),
+        "attention's projection only": (
+            lambda m: start(m, kinds=("attn.c_proj.weight",)),
+            "mlp.c_proj.weight",
+        ),
         "all matrices smaller": (lambda m: start(m, kinds=("weight",)), "does not write"),
         "vectors left alone": (lambda m: start(m, vectors=False), "is as it was"),
         "tables left alone": (start_some, "wte.weight is as it was"),
-        "LayerNorm scale 0": (then(lambda name, p: p.zero_() if "ln_" in name else None), "LayerNorm's scale"),
+        "LayerNorm scale 0": (
+            then(lambda name, p: p.zero_() if "ln_" in name else None),
+            "LayerNorm's scale",
+        ),
         "random biases": (
             then(lambda name, p: p.normal_(0, 0.02) if name.endswith("bias") else None),
             "it is a bias",

@@ -52,7 +52,9 @@ BELL = 1 / math.sqrt(2 * math.pi)
 
 def slope_by_steps(x, approximate="none"):
     step = 1e-5
-    return (F.gelu(x + step, approximate=approximate) - F.gelu(x - step, approximate=approximate)) / (2 * step)
+    return (F.gelu(x + step, approximate=approximate) - F.gelu(x - step, approximate=approximate)) / (
+        2 * step
+    )
 
 
 def slope(x, *, below=1.0, bell=1.0, by_x=True, factor=BELL, exponent=0.5):
@@ -92,7 +94,10 @@ BUGS = {
         "centred": (lambda *a: root_mean_square(*a, centre=True), "LayerNorm"),
         "not scaled": (lambda *a: root_mean_square(*a, scale=False), "weight"),
         "eps outside the root": (lambda *a: root_mean_square(*a, outside=True), "under the root"),
-        "over all dimensions": (lambda x, w, eps=1e-5: x / ((x * x).mean() + eps).sqrt() * w, "last dimension"),
+        "over all dimensions": (
+            lambda x, w, eps=1e-5: x / ((x * x).mean() + eps).sqrt() * w,
+            "last dimension",
+        ),
         "sum instead of mean": (
             lambda x, w, eps=1e-5: x / ((x * x).sum(-1, keepdim=True) + eps).sqrt() * w,
             "not their sum",
