@@ -52,11 +52,14 @@ def lines_run(call: Callable) -> int:
 
 
 def stream(items: Iterable) -> Iterator:
-    """Copies of the items, tensors or tuples of them, one at a time; the attempt may keep the last two."""
+    """Copies of the items, tensors or tuples of them, one at a time; the attempt may keep three of them.
+
+    Those are the first, the one before and the present one.
+    """
     handed_out = []
     for item in items:
-        kept = any(reference() is not None for references in handed_out[:-2] for reference in references)
-        expect(not kept, "what came out of the stream is kept: use each item and let it go")
+        alive = sum(any(part() is not None for part in parts) for parts in handed_out)
+        expect(alive <= 3, f"{alive} items of the stream are kept: use each item and let it go")
         parts = item if isinstance(item, tuple) else (item,)
         copies = tuple(part.clone() for part in parts)
         handed_out.append([weakref.ref(copy) for copy in copies])

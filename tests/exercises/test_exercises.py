@@ -1,7 +1,7 @@
 """Every checker against its solution, its alternatives and its planted bugs; the machinery around them.
 
-answers/NOUN.py holds ALTERNATIVES, {exercise: [right answers]}, and BUGS, {exercise: {bug: (wrong answer, word)}},
-where the checker's message must contain the word: it names the mistake.
+answers/NOUN.py holds ALTERNATIVES, {exercise: [right answer, …]}, and
+BUGS, {exercise: {bug: (wrong answer, word)}}: the message on the wrong answer must contain the word.
 """
 
 import ast

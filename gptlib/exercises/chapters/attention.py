@@ -70,21 +70,21 @@ def attention_mistakes(x, c_attn, c_proj, n_head) -> dict:
     from_mixed = F.scaled_dot_product_attention(*mixed, is_causal=True)
     mistakes = {
         "positions see the future: apply a causal mask": reference(*given, n_head, causal=False),
-        "the scores are divided by √C; divide by √head_size = √(C / n_head)": reference(
-            *given, n_head, scale=C**-0.5
+        "the scores are divided by √C; divide by √head_size = √(C / n_head)": (
+            reference(*given, n_head, scale=C**-0.5)
         ),
         "the scores are not divided by √head_size": reference(*given, n_head, scale=1.0),
         "c_proj is missing at the end": reference(x, c_attn, identity, n_head),
         "c_proj is [n_out, n_in]: multiply by its transpose": reference(x, c_attn, c_proj.T, n_head),
         "this is one head of size C: split q, k and v into n_head heads": reference(*given, 1),
-        "view(n_head, T, head_size) mixes positions: view as [T, n_head, head_size], then transpose": F.linear(
-            from_mixed.transpose(0, 1).flatten(1), c_proj
+        "view(n_head, T, head_size) mixes positions: view as [T, n_head, head_size], then transpose": (
+            F.linear(from_mixed.transpose(0, 1).flatten(1), c_proj)
         ),
         "the heads are merged without a transpose: bring [n_head, T, head_size] to [T, C] by transpose first": (
             F.linear(y.reshape(T, C), c_proj)
         ),
-        "view and merge both lack the transpose between T and n_head": F.linear(
-            from_mixed.reshape(T, C), c_proj
+        "view and merge both lack the transpose between T and n_head": (
+            F.linear(from_mixed.reshape(T, C), c_proj)
         ),
     }
     names = ("queries", "keys", "values")
@@ -197,7 +197,7 @@ def one_pass_mistakes(q, k, v) -> dict:
         "the sum of the weights is not rescaled by exp(old - new) when the largest score changes": (
             right @ v / weights.sum()
         ),
-        "neither sum is rescaled by exp(old - new) when the largest score changes": weights
-        @ v
-        / weights.sum(),
+        "neither sum is rescaled by exp(old - new) when the largest score changes": (
+            weights @ v / weights.sum()
+        ),
     }

@@ -90,7 +90,7 @@ def contributions(attempt):
         expect(len(found) != 2 * n or n == 0, f"{wanted}: the input comes first")
         expect(len(found) != 1 + n or n == 0, f"{wanted}: attention and MLP each write one")
         expect(len(found) == 1 + 2 * n, wanted)
-        found = [tensor(part, shape, "each of them") for part in found]
+        found = [tensor(part, shape, f"tensor {i} of the list") for i, part in enumerate(found)]
         flipped = n > 0 and close(torch.stack(found), torch.stack(right[::-1]))
         expect(not flipped, "the order is reversed: the input comes first")
         for i, (yours, wanted) in enumerate(zip(found, right, strict=True)):

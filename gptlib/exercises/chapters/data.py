@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from gptlib.exercises import exercise, expect
-from gptlib.exercises.answer import as_list, parts, tensor
+from gptlib.exercises.answer import as_list, parts
 from gptlib.exercises.disk import RENAMES, watched
 
 

@@ -23,13 +23,9 @@ def estimate_run(attempt):
         expect_close(epochs, tokens / text_tokens, mistakes, "epochs: ")
         right = 6 * parameters * tokens
         mistakes = {
-            "two per weight and token are the forward pass alone; the backward pass takes four more": right
-            / 3,
-            "four per weight and token are the backward pass alone; the forward pass takes two more": right
-            * 2
-            / 3,
-            "one per weight and token; a multiplication and an addition, forward and twice backward, make 6": right
-            / 6,
+            "two per weight and token are the forward pass alone; the backward pass takes four": right / 3,
+            "four per weight and token are the backward pass alone; the forward pass takes two": right / 1.5,
+            "one per weight and token; a product and a sum, forward and twice backward, are 6": right / 6,
             "a step reads tokens_per_step tokens, not one": right / tokens_per_step,
             "that is one step: multiply by steps": right / steps,
         }

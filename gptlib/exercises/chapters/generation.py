@@ -32,8 +32,9 @@ def min_p_filter(attempt):
         zeroed = not torch.equal(keep, kept) and (y[~keep] == 0).all()
         expect(not zeroed, "a dropped token needs the logit -inf; the logit 0 still has a probability")
         mistakes = {
-            "you keep what reaches min_p itself; the line is min_p times the row's largest probability": p
-            >= min_p,
+            "you keep what reaches min_p itself; the line is min_p times the row's largest probability": (
+                p >= min_p
+            ),
             "every row has its own line: take the largest probability of each row": p >= min_p * p.max(),
             "you compare logits; the line is drawn on probabilities": (
                 logits >= min_p * logits.amax(dim=-1, keepdim=True)
@@ -74,13 +75,11 @@ def attention_step(attempt):
 
 def check_past(name: str, found, right, other, q, t: int) -> None:
     """Whether the keys (or values) of positions 0 … t were returned in order; `other` is the other kind."""
-    appended = len(found) != t if hasattr(found, "__len__") else True
-    expect(appended, f"the newest position is not among the {name}: append it to the past")
+    as_before = getattr(found, "shape", None) == (t, right.shape[1])
+    expect(not as_before, f"the newest position is not among the {name}: append it to the past")
     found = tensor(found, (t + 1, right.shape[1]), f"after position {t} the {name}")
     mistakes = {
-        f"the query is stored among the {name}: it is used once only, and the rows are query, key, value": q[
-            t
-        ],
+        f"the query is stored among the {name}: it is used once; the rows are query, key, value": q[t],
         "keys and values are exchanged: the rows of c_attn are query, key, value": other[t],
     }
     for message, wrong in mistakes.items():

@@ -3,7 +3,7 @@
 import torch
 
 from gptlib.exercises import exercise, expect
-from gptlib.exercises.answer import expect_close, kind, whole_number
+from gptlib.exercises.answer import as_list, expect_close, kind, whole_number
 from gptlib.exercises.limits import without_modules
 
 
@@ -19,16 +19,14 @@ def count_parameters(attempt):
             found = whole_number(attempt(config))
         C, n_layer = config.n_embd, config.n_layer
         mistakes = {
-            "the tied table is counted twice: lm_head has no weights of its own": right
-            + config.vocab_size * C,
+            "the tied table is counted twice: lm_head is wte": right + config.vocab_size * C,
             "the token table is missing: vocab_size · C": right - config.vocab_size * C,
             "the position table is missing: block_size · C": right - config.block_size * C,
             "the last LayerNorm is missing: 2C weights": right - 2 * C,
             "a LayerNorm has a shift, too: the last one has 2C weights": right - C,
             "this counts one block: multiply by n_layer": right - (n_layer - 1) * (12 * C**2 + 13 * C),
             "the biases are missing: a block has 12 C² + 13 C weights": right - (11 * n_layer + 1) * C,
-            "the vectors of the blocks are missing: a block has 12 C² + 13 C weights": right
-            - 13 * n_layer * C,
+            "the blocks' vectors are missing: a block has 12 C² + 13 C weights": right - 13 * n_layer * C,
         }
         expect_close(found, right, mistakes, f"{config}: ")
 
@@ -49,7 +47,7 @@ def shapes(attempt):
         )
         where = f"with B={B}, T={T}, {config}, "
         for name, right in seen.items():
-            yours = tuple(found[name])
+            yours = tuple(as_list(found[name], f"a tuple for {name}"))
             expect(yours == right, f"{where}{name}: {yours} is wrong; {SHAPES[name]}")
 
 

@@ -71,9 +71,7 @@ def linear_backward(attempt):
         }
         expect_close(dW, right, mistakes, where + "dW: ")
         right = dY.sum(dim=0)
-        mistakes = {
-            "it is the sum over the rows, not their mean: dY already holds the loss's own mean": right / N
-        }
+        mistakes = {"it is the sum over the rows, not their mean: dY already holds the mean": right / N}
         expect_close(db, right, mistakes, where + "db: ")
 
 

@@ -16,14 +16,15 @@ def perplexity(attempt):
     """attempt(probabilities of the right tokens) -> exp of the mean of -ln p."""
     for probabilities in ([0.25, 0.5, 0.125], [0.5, 0.5], [1.0], [0.9, 0.001], [0.1, 0.4] * 5000):
         N = len(probabilities)
+        underflow = f"the product of {N} probabilities rounds to 0: add up logarithms"
         try:
             found = number(attempt(list(probabilities)), "the perplexity")
         except (OverflowError, ZeroDivisionError):
-            found = math.inf
+            expect(N < 10, underflow)
+            raise
+        expect(N < 10 or 2 < found < math.inf, underflow)
         total = -sum(map(math.log, probabilities))
         loss = total / N
-        underflowed = N > 9 and (not math.isfinite(found) or found < 2)
-        expect(not underflowed, f"the product of {N} probabilities rounds to 0: add up logarithms")
         mistakes = {
             "that is the loss: the perplexity is its exp": loss,
             "take the mean of the logarithms, not of the probabilities": N / sum(probabilities),
@@ -157,17 +158,15 @@ def compare(attempt):
             "that is the sum, not the mean": d.sum(),
         }
         expect_close(mean, d.mean(), mistakes, where + "the mean: ")
-        right = means(d).std(ddof=1) / math.sqrt(n)
+        deviation = means(d).std(ddof=1)
         separate = math.sqrt((means(a).var(ddof=1) + means(b).var(ddof=1)) / n)
         mistakes = {
-            "that is the deviation of the blocks; the error of their mean is smaller by √n": means(d).std(
-                ddof=1
-            ),
-            "divide by √n, the root of the number of blocks, not by n": means(d).std(ddof=1) / n,
+            "that is the deviation of the blocks; the error of their mean is smaller by √n": deviation,
+            "divide by √n, the root of the number of blocks, not by n": deviation / n,
             "the deviation needs n − 1 in the denominator: ddof=1": means(d).std() / math.sqrt(n),
             "every character is treated as an independent draw: use the means of blocks": (
                 d.std(ddof=1) / math.sqrt(N)
             ),
             "that is the error for two separate texts: subtract first, then take the blocks": separate,
         }
-        expect_close(error, right, mistakes, where + "the standard error: ")
+        expect_close(error, deviation / math.sqrt(n), mistakes, where + "the standard error: ")

@@ -31,19 +31,20 @@ def wsd_schedule(attempt):
         ended = torch.where(steps < end, 1.0, 0.0)
         cosine = (1 - torch.cos(math.pi * left.clamp(0, 1))) / 2
         mistakes = {
-            "step 0 has the rate 0, so it would do nothing: (step + 1) / warmup_steps": schedule(
-                steps / warmup, left
+            "step 0 has the rate 0, so it would do nothing: (step + 1) / warmup_steps": (
+                schedule(steps / warmup, left)
             ),
             "the rate does not go down in the last decay_steps": schedule(rising, torch.ones_like(left)),
             "the rate drops to 0 at max_steps, without a straight line before": schedule(rising, ended),
-            "the warm-up is missing: the rate rises during warmup_steps": schedule(
-                torch.ones_like(left), left
+            "the warm-up is missing: the rate rises during warmup_steps": (
+                schedule(torch.ones_like(left), left)
             ),
             "the decay begins one step late": schedule(rising, left + 1 / decay),
             "the decay begins one step early": schedule(rising, left - 1 / decay),
             "the decay is a cosine and must be a straight line": schedule(rising, cosine),
-            "after max_steps the rate is negative: it stays 0": max_lr
-            * torch.minimum(rising, left).clamp(max=1),
+            "after max_steps the rate is negative: it stays 0": (
+                max_lr * torch.minimum(rising, left).clamp(max=1)
+            ),
             "max_lr is left out: multiply by it": right / max_lr,
         }
         where = f"max_lr={max_lr}, warmup_steps={warmup}, decay_steps={decay}, max_steps={end}: "
@@ -119,10 +120,12 @@ def check_step(change, w, m, v, n, lr, betas, eps, decay) -> None:
 
     decayed = -lr * decay * w
     mistakes = {
-        "m and v are used as they are: divide them by 1 - beta1ⁿ and 1 - beta2ⁿ": step(corrections=0)
-        + decayed,
-        "n counts from 1 already: the correction is 1 - betaⁿ, not 1 - betaⁿ⁺¹": step(corrections=n + 1)
-        + decayed,
+        "m and v are used as they are: divide them by 1 - beta1ⁿ and 1 - beta2ⁿ": (
+            step(corrections=0) + decayed
+        ),
+        "n counts from 1 already: the correction is 1 - betaⁿ, not 1 - betaⁿ⁺¹": (
+            step(corrections=n + 1) + decayed
+        ),
         "ε belongs outside the root: √v̂ + ε": step(eps_inside=eps, eps_outside=0.0) + decayed,
         "divide by the root of v̂, not by v̂": step(root=lambda x: x) + decayed,
         "the step goes uphill: subtract it": -step() + decayed,

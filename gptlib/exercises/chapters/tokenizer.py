@@ -121,11 +121,11 @@ def encode_with(attempt):
         mistakes = {
             "a pair is joined everywhere, not only at its first place": in_order(ids, learned, most=1),
             "join from left to right": in_order(ids[::-1], [(i, pair[::-1]) for i, pair in learned])[::-1],
-            "the earliest learned pair comes first; yours takes the most frequent": most_frequent_first(
-                ids, pairs
+            "the earliest learned pair comes first; yours takes the most frequent": (
+                most_frequent_first(ids, pairs)
             ),
-            "the earliest learned pair comes first; yours begins with the latest": in_order(
-                ids, learned[::-1]
+            "the earliest learned pair comes first; yours begins with the latest": (
+                in_order(ids, learned[::-1])
             ),
             "one round is not enough: go on until no learned pair is left": in_order(ids, learned[:1]),
             "pair i gets the number 256 + i, yours begins at 0": in_order(ids, learned, offset=0),

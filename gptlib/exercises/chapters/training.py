@@ -33,9 +33,9 @@ def accumulated_gradient(attempt):
         mistakes = {
             f"the pieces' gradients are added up without their shares; each counts len(piece) / {n}": total,
             "the plain mean over the pieces gives a short last piece too much weight": total / len(pieces),
-            "the last piece has only its own rows: its share is len(piece) / n, not micro / n": total
-            * micro
-            / n,
+            "the last piece has only its own rows: its share is len(piece) / n, not micro / n": (
+                total * micro / n
+            ),
             "that is the gradient of the last piece alone: add up": gradients[-1],
             "that is the last piece's share alone: add up": gradients[-1] * sizes[-1] / n,
             "that is the sum over the rows; the loss is their mean": mean_gradient(w, x, y) * n,
