@@ -43,9 +43,8 @@ def exercise(difficulty: int, minutes: int) -> Callable:
             except NotYet as problem:
                 verdict = f"not yet. {problem}"
             except Exception as error:
-                verdict = (
-                    "not attempted yet" if is_stub(error, attempt) else f"not yet. {blame(error, attempt)}"
-                )
+                untouched = is_stub(error, attempt)
+                verdict = "not attempted yet" if untouched else f"not yet. {blame(error, attempt)}"
             else:
                 verdict = "correct"
             print(f"{inspection.__name__}: {verdict}")

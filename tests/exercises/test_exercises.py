@@ -5,6 +5,7 @@ BUGS, {exercise: {bug: (wrong answer, word)}}: the message on the wrong answer m
 """
 
 import ast
+import contextlib
 import functools
 import importlib
 import importlib.util
@@ -122,7 +123,8 @@ def test_exercise(noun, name, capsys, record_property):
     complaints = heading_complaints(noun, name)
 
     def said(run) -> str:
-        run()
+        with contextlib.suppress(AssertionError):  # of the solution's cell, which asserts its checker
+            run()
         return capsys.readouterr().out.removesuffix("\n").removeprefix(f"{name}: ")
 
     for tag, line in (("stub", "not attempted yet"), ("solution", "correct")):
