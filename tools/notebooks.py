@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nbformat
 
-from gptlib.exercises.chapter import exported_source, exports_of, read_notebook, write_module
+from gptlib.exercises.notebook import exported_sources, read_notebook, write_module
 from tools.environment import ENVIRONMENT
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,20 +39,16 @@ def write(notebook, path: Path) -> None:
 
 
 def export(path: Path) -> bool:
-    """Write the module of a notebook; True when that changed it."""
-    notebook = read_notebook(path)
-    module = exports_of(notebook)
-    return module is not None and write_module(PACKAGE / f"{module}.py", exported_source(notebook, path.stem))
+    """Write the modules of a notebook; True when that changed one."""
+    sources = exported_sources(read_notebook(path), path.stem)
+    return any([write_module(PACKAGE / f"{module}.py", source) for module, source in sources.items()])
 
 
 def in_sync(path: Path) -> bool:
-    """Whether the module of a notebook, if it has one, is what its cells say."""
-    notebook = read_notebook(path)
-    module = exports_of(notebook)
-    if module is None:
-        return True
-    target = PACKAGE / f"{module}.py"
-    return target.exists() and target.read_text(encoding="utf-8") == exported_source(notebook, path.stem)
+    """Whether the modules of a notebook, if it has any, are what its cells say."""
+    sources = exported_sources(read_notebook(path), path.stem)
+    targets = {PACKAGE / f"{module}.py": source for module, source in sources.items()}
+    return all(file.exists() and file.read_text(encoding="utf-8") == targets[file] for file in targets)
 
 
 def execute(path: Path) -> None:

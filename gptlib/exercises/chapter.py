@@ -1,118 +1,42 @@
-"""The last cell of a chapter: export the reader's own module, load it, and prove it again."""
+"""The last cell of a chapter: export the reader's modules, load them, and run the chapter's proofs on them."""
 
 import ast
 import importlib
-import json
 import linecache
-import os
 import sys
-import tempfile
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-PACKAGE = Path(__file__).resolve().parents[1]  # gptlib/, beside notebooks/ in the book's folder
+from gptlib.exercises.notebook import (
+    PACKAGE,
+    exported_sources,
+    find_notebook,
+    source_of,
+    tags_of,
+    write_module,
+)
 
 
-def source_of(cell: dict) -> str:
-    """A cell's text, which notebook files hold as one string or as a list of lines."""
-    return "".join(cell["source"])
-
-
-def tags_of(cell: dict) -> list[str]:
-    """A cell's tags, [] where it has none."""
-    return cell["metadata"].get("tags", [])
-
-
-def read_notebook(path: Path) -> dict:
-    """The notebook as plain dictionaries and lists."""
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def exports_of(notebook: dict) -> str | None:
-    """The module that a notebook exports to, from its `#| default_exp` line; None when it has none."""
-    for cell in notebook["cells"]:
-        for line in source_of(cell).splitlines():
-            if cell["cell_type"] == "code" and line.startswith("#| default_exp "):
-                return line.split()[-1]
-    return None
-
-
-def exported_source(notebook: dict, name: str) -> str:
-    """The module that nbdev makes of the `#| export` cells of the notebook called `name`."""
-    from nbdev.export import nb_export  # slow to load, and only exports need it
-
-    # nbdev writes paths and imports relative to where the files lie: this folder is laid out like the book
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "notebooks" / f"{name}.ipynb"
-        copy.parent.mkdir()
-        copy.write_text(json.dumps(notebook), encoding="utf-8")
-        nb_export(copy, lib_path=Path(folder) / "gptlib")
-        return (Path(folder) / "gptlib" / f"{exports_of(notebook)}.py").read_text(encoding="utf-8")
-
-
-def write_module(path: Path, source: str) -> bool:
-    """Write a module unless it holds just that; True when it changed.
-
-    A temporary file is renamed, so that nobody who imports the module meanwhile sees half of it.
-    """
-    if path.exists() and path.read_text(encoding="utf-8") == source:
-        return False
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(source, encoding="utf-8")
-    os.replace(temporary, path)
-    return True
-
-
-def open_in_colab() -> dict | None:
-    """The notebook as it stands in the browser, on Colab; None elsewhere, or when Colab does not hand it out.
-
-    An open notebook lies in no file there that the kernel could read.
-    """
-    if "google.colab" not in sys.modules:
-        return None
-    try:
-        from google.colab import _message
-
-        return _message.blocking_request("get_ipynb", timeout_sec=10)["ipynb"]
-    except Exception:  # not a documented interface: whatever goes wrong, the cloned book has a copy
-        return None
-
-
-def find_notebook(name: str) -> dict:
-    """The notebook as the reader has it; FileNotFoundError with the remedy."""
-    if notebook := open_in_colab():
-        return notebook
-    for folder in (Path(), Path("notebooks"), PACKAGE.parent / "notebooks"):
-        if (path := folder / f"{name}.ipynb").exists():
-            if "google.colab" in sys.modules:
-                print(f"{name} is taken from {path}: what you changed in the browser is not in it")
-            return read_notebook(path)
-    raise FileNotFoundError(f"{name}.ipynb is not in notebooks/: save it there under this name")
-
-
-def reload_module(name: str) -> dict:
-    """Load gptlib.NAME anew, and what is loaded that builds on it; returns NAME's public names and values."""
-    qualified = f"gptlib.{name}"
+def reload_modules(names: list[str]) -> dict:
+    """Load modules of gptlib anew, and what is loaded that builds on them; their public names and values."""
+    qualified = [f"gptlib.{name}" for name in names]
     importlib.invalidate_caches()
-    if qualified not in sys.modules:
-        importlib.import_module(qualified)
-    else:
-        for loaded in [qualified, *dependents(qualified)]:
-            importlib.reload(sys.modules[loaded])
-    module = sys.modules[qualified]
-    return {public: getattr(module, public) for public in module.__all__}
+    for loaded in builds_on(qualified):
+        importlib.reload(sys.modules[loaded])
+    modules = [importlib.import_module(name) for name in qualified]
+    return {public: getattr(module, public) for module in modules for public in module.__all__}
 
 
-def dependents(name: str) -> list[str]:
-    """The loaded modules of gptlib that import `name`, also through others, in the order to reload them."""
-    loaded = {n: module for n, module in sys.modules.items() if n.startswith("gptlib.")}
-    imports = {n: imported_by(m) & loaded.keys() for n, m in loaded.items()}
-    stale = {name}
-    order = [n for n in TopologicalSorter(imports).static_order() if n != name]
-    for n in order:  # what a module imports comes before it
-        if imports[n] & stale:
-            stale.add(n)
-    return [n for n in order if n in stale]
+def builds_on(names: list[str]) -> list[str]:
+    """The loaded ones of `names`, and the loaded modules of gptlib that import them, in the order to reload."""
+    loaded = {name: module for name, module in sys.modules.items() if name.startswith("gptlib.")}
+    imports = {name: imported_by(module) & loaded.keys() for name, module in loaded.items()}
+    stale = set()
+    order = list(TopologicalSorter(imports).static_order())
+    for name in order:  # the modules that it imports come before it
+        if name in names or imports[name] & stale:
+            stale.add(name)
+    return [name for name in order if name in stale]
 
 
 def imported_by(module) -> set[str]:
@@ -129,7 +53,8 @@ def imported_by(module) -> set[str]:
 
 def proofs_of(notebook: dict) -> list[tuple[str, str]]:
     """Claim and source of each cell tagged `proof`; the claim is its first comment, or the heading above."""
-    heading, proofs = "", []
+    heading = ""
+    proofs = []
     for cell in notebook["cells"]:
         source = source_of(cell)
         if cell["cell_type"] == "markdown":
@@ -146,12 +71,8 @@ def prove(claim: str, source: str, namespace: dict) -> None:
     from IPython.utils.capture import capture_output
 
     place = f"<proof: {claim}>"
-    linecache.cache[place] = (
-        len(source),
-        None,
-        source.splitlines(keepends=True),
-        place,
-    )  # lines for the traceback
+    # the traceback shows lines of the proof from here
+    linecache.cache[place] = (len(source), None, source.splitlines(keepends=True), place)
     try:
         with capture_output():
             exec(compile(source, place, "exec"), namespace)
@@ -160,25 +81,34 @@ def prove(claim: str, source: str, namespace: dict) -> None:
 
 
 def export_chapter(name: str, namespace: dict) -> None:
-    """Export notebook NAME as it is saved, load the module, and run the chapter's proofs on it.
+    """Export notebook NAME as it is saved, load its modules, and run the chapter's proofs on them.
 
-    `namespace` is the notebook's `globals()`: it gets the module's public names. AssertionError names the
+    `namespace` is the notebook's `globals()`: it gets the modules' public names. AssertionError names the
     proof that fails. When the notebook is not found or gptlib cannot be written, one line says so.
     """
     try:
         notebook = find_notebook(name)
-        module = exports_of(notebook)
-        if module is not None:
-            write_module(PACKAGE / f"{module}.py", exported_source(notebook, name))
+        sources = exported_sources(notebook, name)
+        for module, source in sources.items():
+            write_module(PACKAGE / f"{module}.py", source)
     except OSError as error:
         print(f"nothing was exported: {error}")
         return
-    if module is None:
-        print(f"{name} has nothing to export")
-    else:
-        namespace.update(reload_module(module))
-        print(f"gptlib/{module}.py holds the exported cells of {name}")
+    modules = list(sources)
+    namespace.update(reload_modules(modules))
+    print(what_holds(modules, name))
     proofs = proofs_of(notebook)
     for claim, source in proofs:
         prove(claim, source, namespace)
-    print(f"{len(proofs)} proofs hold" + ("" if module is None else " for it"))
+    for_what = "" if not modules else " for it" if len(modules) == 1 else " for them"
+    print(f"{len(proofs)} proofs hold{for_what}")
+
+
+def what_holds(modules: list[str], name: str) -> str:
+    """One line on an export: "gptlib/a.py and gptlib/b.py hold the exported cells of NAME"."""
+    if not modules:
+        return f"{name} has nothing to export"
+    *others, last = [f"gptlib/{module}.py" for module in modules]
+    if not others:
+        return f"{last} holds the exported cells of {name}"
+    return f"{', '.join(others)} and {last} hold the exported cells of {name}"

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-from gptlib.exercises.chapter import exports_of, read_notebook, source_of, tags_of
+from gptlib.exercises.notebook import modules_of, read_notebook, source_of, tags_of
 from tools.notebooks import CELL_METADATA, KERNEL, badge
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -148,7 +148,7 @@ def has_proofs_and_exercises(notebook, name):
         for cell in code_cells(notebook, "proof")
         if "assert" not in source_of(cell)
     ]
-    if exports_of(notebook) and not code_cells(notebook, "proof"):
+    if modules_of(notebook) and not code_cells(notebook, "proof"):
         complaints.append("a chapter that exports a module proves something")
     if not code_cells(notebook, "stub"):
         complaints.append("a chapter has an exercise")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from book_files import GIT, ROOT, book_files
 
-from gptlib.exercises.chapter import read_notebook, source_of, tags_of
+from gptlib.exercises.notebook import read_notebook, source_of, tags_of
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 COLAB = ROOT / ".venv" / "colab"  # put there by make: IPython and ipywidgets as Colab has them

@@ -1,6 +1,12 @@
-"""Every checker against its solution, its alternatives and its planted bugs; the machinery around them."""
+"""Every checker against its solution, its alternatives and its planted bugs; the machinery around them.
+
+answers/NOUN.py holds ALTERNATIVES, {exercise: [right answer, …]}, and
+BUGS, {exercise: {bug: (wrong answer, word)}}: the message on the wrong answer must contain the word.
+"""
 
 import ast
+import contextlib
+import functools
 import importlib
 import importlib.util
 import json
@@ -12,13 +18,15 @@ import zlib
 from pathlib import Path
 
 import pytest
+import torch
 
 from gptlib.exercises import Predictions, exercise, expect
-from gptlib.exercises.chapter import PACKAGE, dependents, read_notebook, source_of, tags_of
+from gptlib.exercises.chapter import builds_on
+from gptlib.exercises.notebook import PACKAGE, blank_module, modules_of, read_notebook, source_of, tags_of
+from tools import notebooks as tools
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSWERS = ROOT / "tests" / "exercises" / "answers"
-MACHINERY = {"__init__", "chapter", "predictions"}  # what a book needs of gptlib.exercises
 
 
 def chapters() -> list[str]:
@@ -32,6 +40,7 @@ def checkers(noun: str) -> dict:
     return {name: value for name, value in vars(module).items() if hasattr(value, "difficulty")}
 
 
+@functools.cache
 def answers(noun: str):
     """The module of right and wrong answers to a chapter's exercises."""
     path = ANSWERS / f"{noun}.py"
@@ -42,6 +51,7 @@ def answers(noun: str):
     return module
 
 
+@functools.cache
 def cells_of(noun: str) -> list[dict]:
     """The cells of the chapter's notebook."""
     paths = list((ROOT / "notebooks").glob(f"[0-9][0-9]_{noun}.ipynb"))
@@ -57,6 +67,7 @@ def cell_of(noun: str, name: str, tag: str) -> str:
     return found[0]
 
 
+@functools.cache
 def names_before(noun: str) -> dict:
     """What the notebook imports and exports, for solutions to use."""
     namespace = {}
@@ -70,60 +81,85 @@ def names_before(noun: str) -> dict:
     return namespace
 
 
-EXERCISES = [(noun, name) for noun in chapters() for name in checkers(noun)]
-each_exercise = pytest.mark.parametrize("noun, name", EXERCISES, ids=[".".join(e) for e in EXERCISES])
+def without_encoding(source: str) -> list[str]:
+    """The calls that read or write text in the machine's default encoding."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    found = []
+    for call in calls:
+        function = ast.unparse(call.func).split(".")[-1]
+        binary = any(isinstance(a, ast.Constant) and "b" in str(a.value) for a in call.args[1:2])
+        named = any(keyword.arg == "encoding" for keyword in call.keywords)
+        if function in ("open", "read_text", "write_text") and not (binary or named):
+            found.append(ast.unparse(call))
+    return found
 
 
-@each_exercise
-def test_solution_is_accepted(noun, name, capsys):
-    namespace = names_before(noun)
-    exec(cell_of(noun, name, "solution"), namespace)
-    assert checkers(noun)[name](namespace[name])
-    assert capsys.readouterr().out == f"{name}: correct\n" * 2  # the cell has called the checker, too
-
-
-@each_exercise
-def test_stub_is_not_attempted(noun, name, capsys):
-    namespace = names_before(noun)
-    exec(cell_of(noun, name, "stub"), namespace)
-    assert capsys.readouterr().out == f"{name}: not attempted yet\n"
-
-
-@each_exercise
-def test_right_answers_pass_and_planted_bugs_do_not(noun, name, capsys, record_property):
-    check, given = checkers(noun)[name], answers(noun)
-    alternatives, bugs = given.ALTERNATIVES.get(name, []), given.BUGS.get(name, {})
-    assert len(alternatives) >= 1, f"answers/{noun}.py: ALTERNATIVES has no right answer to {name}"
-    assert len(bugs) >= 3, f"answers/{noun}.py: BUGS has {len(bugs)} wrong answers to {name}, not 3"
-    refused = [str(attempt) for attempt in alternatives if not check(attempt)]
-    survivors = [bug for bug, attempt in bugs.items() if check(attempt)]
-    record_property("kill matrix", [f"{noun}.{name}", len(alternatives), len(refused), len(bugs), survivors])
-    said = capsys.readouterr().out
-    assert not refused, f"refuses right answers {refused}:\n{said}"
-    assert not survivors, f"accepts wrong answers {survivors}"
-    assert "checking your function gave" not in said, f"an expect() should name the mistake here:\n{said}"
-
-
-@pytest.mark.parametrize("noun", chapters())
-def test_answers_belong_to_exercises(noun):
-    given = answers(noun)
-    strangers = (given.ALTERNATIVES.keys() | given.BUGS.keys()) - checkers(noun).keys()
-    assert not strangers, f"answers/{noun}.py answers exercises that do not exist: {strangers}"
-
-
-@each_exercise
-def test_difficulty_and_minutes_stand_in_the_heading(noun, name):
+def heading_complaints(noun: str, name: str) -> list[str]:
+    """What is wrong with the text above the stub."""
     check = checkers(noun)[name]
-    assert check.difficulty in (1, 2, 3) and check.__doc__
-    effort = f"(difficulty {check.difficulty} of 3, about {check.minutes} minutes)"
     text = ""
     for cell in cells_of(noun):
         if cell["cell_type"] == "markdown" and "### Exercise" in source_of(cell):
             text = source_of(cell)
         elif "stub" in tags_of(cell) and f"exercises.{name}(" in source_of(cell):
             break
-    assert effort in text, f"the heading above the stub must say {effort}: {text[:100]!r}"
-    assert "<summary>Hint 1</summary>" in text, "hints in steps stand below what to do"
+    effort = f"(difficulty {check.difficulty} of 3, about {check.minutes} minutes)"
+    complaints = [] if effort in text else [f"the heading above the stub must say {effort}: {text[:100]!r}"]
+    if "<summary>Hint 1</summary>" not in text:
+        complaints.append("hints in steps stand below what to do")
+    if check.difficulty not in (1, 2, 3) or not check.__doc__:
+        complaints.append("a checker has a difficulty of 1 to 3 and a docstring")
+    return complaints
+
+
+EXERCISES = [(noun, name) for noun in chapters() for name in checkers(noun)]
+
+
+@pytest.mark.parametrize("noun, name", EXERCISES, ids=[".".join(exercise) for exercise in EXERCISES])
+def test_exercise(noun, name, capsys, record_property):
+    """The stub, the solution, every right answer and every planted bug get the line that they should."""
+    check, given = checkers(noun)[name], answers(noun)
+    alternatives, bugs = given.ALTERNATIVES.get(name, []), given.BUGS.get(name, {})
+    complaints = heading_complaints(noun, name)
+
+    def said(run) -> str:
+        with contextlib.suppress(AssertionError):  # of the solution's cell, which asserts its checker
+            run()
+        return capsys.readouterr().out.removesuffix("\n").removeprefix(f"{name}: ")
+
+    for tag, line in (("stub", "not attempted yet"), ("solution", "correct")):
+        source = cell_of(noun, name, tag)
+        found = said(lambda source=source: exec(source, dict(names_before(noun))))
+        complaints += [] if found == line else [f"the {tag}: {found!r}"]
+    complaints += [f"the solution names no encoding: {call}" for call in without_encoding(source)]
+
+    refused = []
+    for attempt in alternatives:
+        found = said(lambda attempt=attempt: check(attempt))
+        if found != "correct":
+            refused.append(f"refuses the right answer {attempt}: {found}")
+    survivors = []
+    for bug, (attempt, word) in bugs.items():
+        found = said(lambda attempt=attempt: check(attempt))
+        if found == "correct":
+            survivors.append(bug)
+        elif not found.startswith("not yet. ") or word not in found or "\n" in found:
+            complaints.append(f"{bug}: the message must contain {word!r}: {found}")
+        elif "checking your function gave" in found:
+            complaints.append(f"{bug}: an expect() should name the mistake: {found}")
+    record_property("kill matrix", [f"{noun}.{name}", len(alternatives), len(refused), len(bugs), survivors])
+    complaints += refused + [f"accepts the wrong answer {bug!r}" for bug in survivors]
+    if not alternatives or len(bugs) < 3:
+        complaints.append(
+            f"answers/{noun}.py has {len(alternatives)} right and {len(bugs)} wrong answers, not 1 and 3"
+        )
+    assert not complaints, "\n".join(complaints)
+
+
+def test_answers_belong_to_exercises():
+    given = [(noun, {*answers(noun).ALTERNATIVES, *answers(noun).BUGS}) for noun in chapters()]
+    strangers = [f"{noun}.{name}" for noun, names in given for name in names - checkers(noun).keys()]
+    assert not strangers, f"answers to exercises that do not exist: {strangers}"
 
 
 # --- exercise, expect, Predictions ---
@@ -144,6 +180,15 @@ def not_attempted(x):
     [
         (lambda x: 2 * x, "doubled: correct"),
         (not_attempted, "doubled: not attempted yet"),
+        (torch.no_grad()(not_attempted), "doubled: not attempted yet"),
+        (
+            lambda x: torch.tensor([x]).softmax(0),
+            "doubled: not yet. your function raised NotImplementedError: ",
+        ),
+        (
+            lambda x: torch.optim.Optimizer.step(None, None),
+            "doubled: not yet. your function raised NotImplementedError",
+        ),
         (lambda x: x, "doubled: not yet. twice 3 is 6, not 3"),
         (lambda x: x + "1", "doubled: not yet. your function raised TypeError: unsupported operand"),
         (lambda: 6, "doubled: not yet. checking your function gave TypeError: "),
@@ -211,11 +256,17 @@ def cell(kind: str, source: str, *tags: str) -> dict:
     return {"cell_type": kind, "id": identifier, "metadata": {"tags": list(tags)}, "source": source, **code}
 
 
-def write_chapter(book: Path, numbers: str = NUMBERS, default_exp: str = "#| default_exp numbers") -> None:
+def write_chapter(
+    book: Path,
+    numbers: str = NUMBERS,
+    default_exp: str = "#| default_exp numbers",
+    others: tuple[str, ...] = (),
+) -> None:
+    """03_numbers, with `others` as further code cells."""
     cells = [
         cell("markdown", "# 03 · Numbers"),
         cell("code", default_exp),
-        cell("code", numbers),
+        *[cell("code", source) for source in (numbers, *others)],
         cell("markdown", "## Twice is plus itself"),
         cell("code", "# Twice two is four\nprint('noise')\nassert twice(2) == 4", "proof"),
         cell("code", "assert twice(5) == 10", "proof"),
@@ -224,19 +275,25 @@ def write_chapter(book: Path, numbers: str = NUMBERS, default_exp: str = "#| def
     (book / "notebooks" / "03_numbers.ipynb").write_text(json.dumps(notebook))
 
 
-@pytest.fixture
-def book(tmp_path):
+@pytest.fixture(scope="session")
+def exported_book(tmp_path_factory):
     """A small book: the exercise machinery, one chapter, and a module that builds on it."""
-    book = tmp_path / "book"
-    (book / "notebooks").mkdir(parents=True)
-    (book / "gptlib" / "exercises").mkdir(parents=True)
+    book = tmp_path_factory.mktemp("exercises") / "book"
+    for folder in ("notebooks", "gptlib/exercises"):
+        (book / folder).mkdir(parents=True)
     (book / "gptlib" / "__init__.py").write_text("")
-    for name in MACHINERY:
-        shutil.copy(PACKAGE / "exercises" / f"{name}.py", book / "gptlib" / "exercises")
+    for path in (PACKAGE / "exercises").glob("*.py"):
+        shutil.copy(path, book / "gptlib" / "exercises")
     (book / "gptlib" / "sums.py").write_text("from .numbers import twice\nfour = twice(2)\n")
     write_chapter(book)
     run(book, EXPORT)
     return book
+
+
+@pytest.fixture
+def book(exported_book, tmp_path):
+    """A copy of the small book, for one test to change."""
+    return shutil.copytree(exported_book, tmp_path / "book")
 
 
 EXPORT = "from gptlib.exercises import export_chapter; export_chapter('03_numbers', globals())"
@@ -301,6 +358,87 @@ def test_what_is_the_same_is_not_written_again(book):
     assert (module.stat().st_mtime_ns, module.stat().st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
+HELPERS = (
+    "#| export helpers\ndef half(x: int) -> int:\n    return x // 2\n",
+    "#| exporti\nUNIT = 1",
+    "#| exporti helpers\nZERO = 0",
+    "#| export helpers\nfrom gptlib.numbers import twice\nfour = twice(2) + ZERO",
+)
+BOTH = "gptlib/numbers.py and gptlib/helpers.py hold the exported cells of 03_numbers"
+
+
+def modules(book: Path) -> dict[str, tuple[str, int]]:
+    """The text and the time of writing of the two modules."""
+    files = {name: book / "gptlib" / f"{name}.py" for name in ("numbers", "helpers")}
+    return {name: (file.read_text(encoding="utf-8"), file.stat().st_mtime_ns) for name, file in files.items()}
+
+
+def test_a_notebook_may_export_more_than_one_module(book):
+    write_chapter(book, others=HELPERS)
+    done = run(book, f"{EXPORT}; print(half(4), four, 'UNIT' in globals(), 'ZERO' in globals())")
+    assert done.stdout.splitlines() == [BOTH, "2 proofs hold for them", "2 4 False False"], done.stderr
+    written = modules(book)
+    numbers, helpers = (text for text, _ in written.values())
+    assert "__all__ = ['twice']" in numbers and "UNIT = 1" in numbers
+    assert "__all__ = ['four', 'half']" in helpers and "ZERO = 0" in helpers
+    assert helpers.startswith("# AUTOGENERATED! DO NOT EDIT! File to edit: ../notebooks/03_numbers.ipynb.\n")
+    run(book, EXPORT)
+    assert modules(book) == written  # nbdev appends to a second module; here nothing comes twice
+
+
+def test_nbdev_itself_makes_the_same_of_a_second_module(book):
+    write_chapter(book, others=HELPERS)
+    run(book, EXPORT)
+    ours = {name: text for name, (text, _) in modules(book).items()}
+    shutil.copy(ROOT / "pyproject.toml", book)
+    for name in ours:
+        (book / "gptlib" / f"{name}.py").write_text(blank_module("03_numbers"))
+    done = run(book, "from nbdev.doclinks import nbdev_export; nbdev_export()", ".")
+    assert {name: text for name, (text, _) in modules(book).items()} == ours, done.stderr
+
+
+def test_an_edit_of_a_second_module_reaches_what_builds_on_it(book):
+    write_chapter(book, others=HELPERS)
+    (book / "gptlib" / "sums.py").write_text("from .helpers import half\ntwo = half(4)\n")
+    run(book, EXPORT)
+    program = f"""
+from pathlib import Path
+from gptlib import sums
+path = Path("03_numbers.ipynb")
+path.write_text(path.read_text().replace("x // 2", "x // 2 + 100"))
+{EXPORT}
+print(sums.two, half(4))
+"""
+    done = run(book, program)
+    assert done.stdout.splitlines() == [BOTH, "2 proofs hold for them", "102 102"], done.stderr
+
+
+def test_a_change_of_either_module_is_noticed(book, monkeypatch):
+    monkeypatch.setattr(tools, "PACKAGE", book / "gptlib")
+    path = book / "notebooks" / "03_numbers.ipynb"
+    write_chapter(book, others=HELPERS)
+    assert not tools.in_sync(path)  # the second module is not there yet
+    assert tools.export(path) and tools.in_sync(path) and not tools.export(path)
+    for name in ("numbers", "helpers"):
+        file = book / "gptlib" / f"{name}.py"
+        file.write_text(file.read_text() + "# added by hand\n")
+        assert not tools.in_sync(path), name
+        assert tools.export(path) and tools.in_sync(path)
+
+
+def test_modules_are_named_by_the_first_lines_of_code_cells():
+    cells = [
+        cell("markdown", "#| export markdown"),
+        cell("code", "#| export second\nx = 1"),
+        cell("code", "#| default_exp first"),
+        cell("code", "text = 1\n#| export below"),
+        cell("code", "#| exporti third\ny = 2"),
+        cell("code", "#| export second\nz = 3"),
+        cell("code", "#| export\nw = 4"),
+    ]
+    assert modules_of({"cells": cells}) == ["first", "second", "third"]
+
+
 def test_a_notebook_without_a_module_only_proves(book):
     write_chapter(book, NUMBERS.replace("#| export", "# not exported"), default_exp="twice = lambda x: 2 * x")
     done = run(book, f"twice = lambda x: 2 * x; {EXPORT}")
@@ -362,7 +500,9 @@ def test_on_colab_the_cloned_notebook_stands_in_and_says_so(book):
 def test_what_builds_on_a_module_is_found_in_the_order_to_reload_it():
     for noun in ("tokenizer", "data", "layers", "attention", "block", "gpt", "training", "generation"):
         importlib.import_module(f"gptlib.{noun}")
-    order = dependents("gptlib.attention")
+    order = builds_on(["gptlib.attention", "gptlib.block"])
+    assert order[:2] == ["gptlib.attention", "gptlib.block"]
     assert order.index("gptlib.block") < order.index("gptlib.gpt")
-    assert not {"gptlib.layers", "gptlib.attention", "gptlib.tokenizer"} & set(order)
-    assert "gptlib.data" in dependents("gptlib.tokenizer")
+    assert not {"gptlib.layers", "gptlib.tokenizer"} & set(order)
+    assert "gptlib.gpt" in builds_on(["gptlib.layers"])
+    assert builds_on(["gptlib.not_loaded"]) == []

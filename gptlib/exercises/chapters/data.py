@@ -1,4 +1,4 @@
-"""The checkers of chapter 02."""
+"""The checkers of chapter 02. Each calls the reader's function on several inputs and names the mistake."""
 
 import tempfile
 from pathlib import Path
@@ -6,6 +6,8 @@ from pathlib import Path
 import torch
 
 from gptlib.exercises import exercise, expect
+from gptlib.exercises.answer import as_list, parts
+from gptlib.exercises.disk import RENAMES, watched
 
 
 @exercise(difficulty=1, minutes=5)
@@ -13,15 +15,21 @@ def window(attempt):
     """attempt(tokens [N], start, block_size) -> (x, y), y shifted by one."""
     tokens = torch.tensor([7, 3, 9, 1, 4, 8, 2, 6])
     for start, block_size in ((0, 4), (2, 3), (3, 4), (5, 1)):
-        found = attempt(tokens.clone(), start, block_size)
-        expect(isinstance(found, tuple) and len(found) == 2, "return two tensors: inputs, targets")
-        x, y = (torch.as_tensor(part).tolist() for part in found)
+        where = f"start={start}, block_size={block_size}: "
+        x, y = (
+            as_list(part) for part in parts(attempt(tokens.clone(), start, block_size), "inputs", "targets")
+        )
+        x, y = [int(token) for token in x], [int(token) for token in y]
         right_x = tokens[start : start + block_size].tolist()
         right_y = tokens[start + 1 : start + block_size + 1].tolist()
-        where = f"start={start}, block_size={block_size}"
-        expect(x == right_x, f"{where}: the inputs must be {right_x}, yours are {x}")
-        expect(y != right_x, f"{where}: the targets equal the inputs; shift them by one")
-        expect(y == right_y, f"{where}: the targets must be {right_y}, yours are {y}")
+        expect(x != right_y, where + "inputs and targets are exchanged: the targets come one token later")
+        expect(len(x) == block_size, where + f"there must be {block_size} inputs, yours are {len(x)}")
+        first = tokens[:block_size].tolist()
+        expect(x == right_x or x != first, where + "the window begins at start, not at the first token")
+        expect(x == right_x, where + f"the inputs must be {right_x}, yours are {x}")
+        expect(len(y) == block_size, where + f"every input has a target: {block_size}, yours are {len(y)}")
+        expect(y != right_x, where + "the targets equal the inputs; shift them by one")
+        expect(y == right_y, where + f"the targets must be {right_y}, yours are {y}")
 
 
 @exercise(difficulty=2, minutes=15)
@@ -32,63 +40,74 @@ def epoch_starts(attempt):
         per_epoch = windows // batch_size
 
         def starts(seed, step, sizes=(n_tokens, block_size, batch_size)):
-            return [int(start) for start in attempt(*sizes, seed, step)]
+            return [int(start) for start in as_list(attempt(*sizes, seed, step), "the starts of a batch")]
 
+        first, again = ([starts(5, step) for step in range(per_epoch)] for _ in range(2))
+        expect(first == again, "asked again, a step gives other starts: shuffle by seed and epoch")
         orders = []
         for epoch in range(3):
-            steps = range(epoch * per_epoch, (epoch + 1) * per_epoch)
-            batches = [starts(5, step) for step in steps]
+            batches = [starts(5, step) for step in range(epoch * per_epoch, (epoch + 1) * per_epoch)]
             expect(all(len(b) == batch_size for b in batches), f"a batch must hold {batch_size} starts")
             order = [start for batch in batches for start in batch]
-            expect(
-                all(start % block_size == 0 and 0 <= start < windows * block_size for start in order),
-                f"starts must be multiples of {block_size} below {windows * block_size}",
-            )
-            expect(len(set(order)) == len(order), f"epoch {epoch} visits a window twice")
+            check_epoch(order, block_size, windows, epoch)
             orders.append(order)
-        expect(
-            orders[0] != sorted(orders[0]) or windows < 3,
-            "the windows come in the order of the text: shuffle",
-        )
-        expect(orders[0] != orders[1] and orders[1] != orders[2], "every epoch needs an order of its own")
-        expect(
-            starts(5, 1) == orders[0][batch_size : 2 * batch_size], "asked again, a step gives other starts"
-        )
-        expect(
-            any(starts(6, step) != starts(5, step) for step in range(per_epoch)),
-            "another seed must give another order",
-        )
+        in_order = orders[0] == sorted(orders[0]) and windows > 2
+        expect(not in_order, "the windows come in the order of the text: shuffle")
+        expect(orders[0] != orders[1] != orders[2], "every epoch needs an order of its own")
+        others = [start for step in range(per_epoch) for start in starts(6, step)]
+        expect(others != orders[0], "another seed must give another order")
+
+
+def check_epoch(order: list[int], block_size: int, windows: int, epoch: int) -> None:
+    """Whether the starts of one epoch are those of different windows."""
+    last = (windows - 1) * block_size
+    numbers = max(order) < windows and any(start % block_size for start in order)
+    expect(not numbers, f"these are numbers of windows: a window starts at {block_size} times its number")
+    for start in order:
+        expect(start % block_size == 0, f"{start} is no multiple of {block_size}: windows do not overlap")
+        expect(0 <= start <= last, f"{start} is the start of no window: the last one starts at {last}")
+    expect(len(set(order)) == len(order), f"epoch {epoch} visits a window twice: permute, do not draw")
 
 
 @exercise(difficulty=2, minutes=15)
 def read_span(attempt):
     """attempt(parts, a, b) -> list: tokens a … b - 1 of the lists put together, only the needed ones sliced."""
     for lengths in ((4, 4, 3), (1, 1, 1, 1), (7,), (2, 9, 1, 5)):
-        ends = [sum(lengths[: n + 1]) for n in range(len(lengths))]
-        total = ends[-1]
-        for a in range(total + 1):
-            for b in range(a, total + 1):
-                parts = [
-                    Watched(range(100 + end - n, 100 + end)) for n, end in zip(lengths, ends, strict=True)
-                ]
-                found, right = attempt(parts, a, b), list(range(100 + a, 100 + b))
-                call = f"shards of {list(lengths)} tokens, a={a}, b={b}"
-                expect(isinstance(found, list), f"{call}: return a list, yours is a {type(found).__name__}")
-                where = f"{call}: the tokens must be {right}, yours are {found}"
-                hint = ""
-                if found == right[:-1]:
-                    hint = "; the last one is missing"
-                elif found and len(found) < len(right) and found == right[: len(found)]:
-                    hint = "; you stop at the end of a shard"
-                elif sorted(found) == right:
-                    hint = "; the order is wrong"
-                expect(found == right, where + hint)
-                for n, (part, end) in enumerate(zip(parts, ends, strict=True)):
-                    needed = max(a, end - len(part)) < min(b, end)
-                    expect(
-                        needed or not part.read,
-                        f"{call}: shard {n} holds nothing of the slice, but you read it",
-                    )
+        total = sum(lengths)
+        whole = list(range(100, 100 + total))
+        spans = [(a, b) for a in range(total + 1) for b in range(a, total + 1)]
+        spans.sort(key=lambda span: span[0] == span[1])  # the empty ones, which tell least, come last
+        for a, b in spans:
+            shards, start = [], 0
+            for n in lengths:
+                shards.append(Watched(whole[start : start + n]))
+                start += n
+            call = f"shards of {list(lengths)} tokens, a={a}, b={b}: "
+            found = as_list(attempt(shards, a, b), "a list of tokens")
+            check_span(found, whole, lengths, a, b, call)
+            start = 0
+            for n, shard in enumerate(shards):
+                needed = max(a, start) < min(b, start + len(shard))
+                expect(
+                    needed or not shard.read, f"{call}shard {n} holds nothing of the slice, but you read it"
+                )
+                start += len(shard)
+
+
+def check_span(found: list, whole: list, lengths: tuple, a: int, b: int, call: str) -> None:
+    """Whether these are the tokens a … b - 1 of the whole."""
+    right = whole[a:b]
+    if found == right:
+        return
+    ends = [sum(lengths[: n + 1]) for n in range(len(lengths))]
+    seam = len(found) > len(right) and b >= ends[0]
+    expect(not seam, f"{call}too many tokens: each shard begins where the one before it ends")
+    expect(found != whole[a : b + 1], f"{call}one token too many: b itself is no part of the slice")
+    stops = [whole[a:end] for end in ends if a < end < b]
+    expect(found not in stops, f"{call}you stop at the end of a shard; the slice goes on in the next")
+    expect(found != right[:-1], f"{call}the last token is missing: the slice ends before b, not before b - 1")
+    expect(sorted(found) != right, f"{call}the order of the tokens is wrong")
+    expect(False, f"{call}the tokens must be {right}, yours are {found}")
 
 
 class Watched(list):
@@ -105,7 +124,7 @@ class Watched(list):
         return super().__iter__()
 
 
-class PulledPlug(Exception):
+class IteratorFailed(Exception):
     """What the checker's iterator raises half-way."""
 
 
@@ -113,13 +132,13 @@ class PulledPlug(Exception):
 def write_whole(attempt):
     """attempt(path, pieces): at every moment the file is absent, old or complete; nothing else is left."""
     pieces = [b"1" * 300_000, b"", b"2" * 200_000, b"3" * 7]  # larger than a file's buffer
-    for old in (None, b"the old file, longer than the new one"):
+    for old in (b"the old file, longer than the new one", None):
         for fails_after in (None, 0, 2, 4):
             with tempfile.TemporaryDirectory() as folder:
                 check_write(attempt, Path(folder) / "shard.bin", pieces, old, fails_after)
 
 
-def check_write(attempt, path, pieces, old, fails_after):
+def check_write(attempt, path: Path, pieces: list[bytes], old: bytes | None, fails_after: int | None) -> None:
     """One call of `write_whole`: on an old file or none, with an iterator that fails or does not."""
     if old is not None:
         path.write_bytes(old)
@@ -132,30 +151,49 @@ def check_write(attempt, path, pieces, old, fails_after):
     def one_at_a_time():
         for number, piece in enumerate(pieces):
             if number == fails_after:
-                raise PulledPlug
+                raise IteratorFailed
             seen.append(content())
-            on_disk.append(sum(other.stat().st_size for other in path.parent.iterdir()))
+            on_disk.append(sum(file.stat().st_size for file in path.parent.rglob("*")))
             yield piece
         if fails_after == len(pieces):
-            raise PulledPlug
+            raise IteratorFailed
 
     came_through = False
-    try:
-        attempt(path, one_at_a_time())
-    except PulledPlug:
-        came_through = True
-    before = "the old file" if old is not None else "no file"
-    expect(all(c == old for c in seen), f"while the pieces came there was no longer {before} at path")
+    with watched() as acts:
+        try:
+            attempt(path, one_at_a_time())
+        except IteratorFailed:
+            came_through = True
+    sources = [act.path for act in acts if act.name in RENAMES]
+    check_moments(seen, old, renamed=bool(sources))
     if fails_after is None:
-        expect(
-            content() == b"".join(pieces), "afterwards the file does not hold the pieces one after the other"
-        )
+        for source in sources:
+            beside = path.parent.resolve() in source.resolve().parents
+            expect(beside, "the temporary file is in another folder: rename cannot cross disks")
         expect(
             on_disk[-1] - len(old or b"") > len(pieces[0]) // 2,
             "when the last piece came, the earlier ones were not on the disk: write each piece as it comes",
         )
+        expect(
+            content() == b"".join(pieces), "afterwards the file does not hold the pieces, one after the other"
+        )
     else:
-        expect(content() == old, f"the iterator failed, and there is no longer {before} at path")
+        expect(content() is not None or old is None, "the iterator failed, and the old file is gone")
+        expect(content() == old, "the iterator failed, and what had come until then was renamed to path")
         expect(came_through, "the iterator's exception must come through: do not swallow it")
-    left = [other.name for other in path.parent.iterdir() if other != path]
+    left = [file.name for file in path.parent.iterdir() if file != path]
     expect(not left, f"left behind in the folder: {left}")
+
+
+def check_moments(seen: list, old: bytes | None, renamed: bool) -> None:
+    """Whether what stood at path when each piece was asked for is what stood there before."""
+    for content in seen:
+        if content == old:
+            continue
+        expect(content is not None, "the old file is removed before the new one is complete")
+        expect(not renamed, "the file is renamed before it is complete: rename it after the last piece")
+        appended = bool(old) and content.startswith(old)
+        expect(
+            not appended, "the pieces are appended to the old file: write under another name, then os.replace"
+        )
+        expect(False, "the pieces are written into path itself: write under another name, then os.replace")

@@ -1,8 +1,7 @@
 """The checker of chapter 17."""
 
-import math
-
-from gptlib.exercises import exercise, expect
+from gptlib.exercises import exercise
+from gptlib.exercises.answer import expect_close, number, parts
 
 
 @exercise(difficulty=2, minutes=10)
@@ -13,28 +12,26 @@ def estimate_run(attempt):
         (818_048, 1200, 16 * 128, 1_003_854, 80e9, 0.5),
         (124_439_808, 10, 500_000, 10_000_000, 65e12, 1.0),
     ):
-        found = attempt(parameters, steps, tokens_per_step, text_tokens, peak, utilisation)
-        expect(
-            isinstance(found, tuple) and len(found) == 3, "return three values: epochs, operations, seconds"
-        )
-        epochs, operations, seconds = found
+        answer = attempt(parameters, steps, tokens_per_step, text_tokens, peak, utilisation)
+        epochs, operations, seconds = map(number, parts(answer, "epochs", "operations", "seconds"))
         tokens = steps * tokens_per_step
-        right = tokens / text_tokens
-        expect(
-            math.isclose(epochs, right, rel_tol=1e-9),
-            f"the text is read {right:.2f} times, yours says {epochs:.2f}: all tokens over text_tokens",
-        )
+        mistakes = {
+            "steps are no epochs: an epoch reads text_tokens once": steps,
+            "a step reads tokens_per_step tokens, not one": steps / text_tokens,
+            "that is the inverse: all tokens over text_tokens": text_tokens / tokens,
+        }
+        expect_close(epochs, tokens / text_tokens, mistakes, "epochs: ")
         right = 6 * parameters * tokens
-        expect(
-            not math.isclose(operations, right / 3, rel_tol=1e-9),
-            "two operations per weight and token are the forward pass alone; the backward pass takes four more",
-        )
-        expect(
-            math.isclose(operations, right, rel_tol=1e-9),
-            f"6 operations per weight and token make {right:.3g}, yours says {operations:.3g}",
-        )
-        right = right / (peak * utilisation)
-        expect(
-            math.isclose(seconds, right, rel_tol=1e-9),
-            f"at {utilisation:g} of the peak this takes {right:.3g} s, yours says {seconds:.3g}",
-        )
+        mistakes = {
+            "two per weight and token are the forward pass alone; the backward pass takes four": right / 3,
+            "four per weight and token are the backward pass alone; the forward pass takes two": right / 1.5,
+            "one per weight and token; a product and a sum, forward and twice backward, are 6": right / 6,
+            "a step reads tokens_per_step tokens, not one": right / tokens_per_step,
+            "that is one step: multiply by steps": right / steps,
+        }
+        expect_close(operations, right, mistakes, "operations: ")
+        mistakes = {
+            "the chip reaches only its utilisation: speed = peak · utilisation": right / peak,
+            "divide by the utilisation: a slower chip takes longer": right / peak * utilisation,
+        }
+        expect_close(seconds, right / (peak * utilisation), mistakes, "seconds: ")

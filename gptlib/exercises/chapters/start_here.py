@@ -1,48 +1,136 @@
-"""The checkers of chapter 00."""
+"""The checkers of chapter 00. Each calls the reader's function on several inputs and names the mistake."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from unittest import mock
 
 import torch
 
 from gptlib.exercises import exercise, expect
+from gptlib.exercises.answer import expect_close, number, parts, tensor
+from gptlib.exercises.limits import lines_run
 
 
 @exercise(difficulty=1, minutes=5)
 def squared_distances(attempt):
     """attempt(a [n, d], b [m, d]) -> [n, m]: the squared distance of every pair of points."""
-    for n, m, d, seed in ((2, 3, 4, 0), (3, 3, 3, 1), (1, 5, 2, 2), (4, 1, 1, 3)):
+
+    def points(n, m, d, seed=0):
         g = torch.Generator().manual_seed(seed)
-        a, b = torch.randn(n, d, generator=g), torch.randn(m, d, generator=g)
-        found = attempt(a.clone(), b.clone())
-        expect(torch.is_tensor(found), f"return a tensor, not {type(found).__name__}")
-        expect(
-            found.shape == (n, m),
-            f"for a [{n}, {d}] and b [{m}, {d}] the shape must be [{n}, {m}], yours is {list(found.shape)}",
-        )
-        right = torch.cdist(a.double(), b.double()) ** 2
-        expect(
-            not torch.allclose(found**2, right.to(found.dtype), atol=1e-4) or n == m == 1,
-            "leave the distance squared: no root",
-        )
-        expect(
-            not torch.allclose(found, (right / d).to(found.dtype), atol=1e-4) or d == 1,
-            "sum over the coordinates; yours takes their mean",
-        )
-        worst = (found - right).abs().max().item()
-        expect(worst < 1e-4, f"off by {worst:.3g}: entry [i, j] belongs to a[i] and b[j]")
+        return torch.randn(n, d, generator=g), torch.randn(m, d, generator=g)
+
+    for n, m, d, seed in ((2, 3, 4, 0), (3, 3, 3, 1), (1, 5, 2, 2), (4, 1, 1, 3)):
+        a, b = points(n, m, d, seed)
+        found = tensor(attempt(a.clone(), b.clone()), (n, m), f"for a [{n}, {d}] and b [{m}, {d}] the result")
+        differences = a.double()[:, None] - b.double()
+        right = (differences**2).sum(dim=-1)
+        mistakes = {
+            "leave the distance squared: no root": right.sqrt(),
+            "sum over the coordinates; yours takes their mean": right / d,
+            "square the differences before you add them up": differences.sum(dim=-1),
+            "square each difference, then add up; yours adds up, then squares": differences.sum(dim=-1) ** 2,
+            "take the squares of the differences, not their absolute values": differences.abs().sum(dim=-1),
+            "only the first coordinate counts: sum over all of them": differences[..., 0] ** 2,
+            "the products a · b are missing from |a|² + |b|² - 2 a · b": (
+                (a.double() ** 2).sum(1)[:, None] + (b.double() ** 2).sum(1)
+            ),
+            "rows and columns are exchanged: entry [i, j] belongs to a[i] and b[j]": right.T,
+        }
+        expect_close(found, right, mistakes, hint="entry [i, j] belongs to a[i] and b[j]")
+    few, many = (points(*sizes) for sizes in ((3, 4, 2), (6, 8, 4)))
+    loops = lines_run(lambda: attempt(*many)) > lines_run(lambda: attempt(*few))
+    expect(
+        not loops,
+        "the numbers are right, but you loop: more points run more lines of Python; let them broadcast",
+    )
 
 
 @exercise(difficulty=2, minutes=10)
 def fit_line(attempt):
-    """attempt(x [n], y [n]) -> (slope, offset) with the least mean squared error."""
-    for slope, offset, noise, seed in ((3.0, -1.0, 0.0, 0), (-0.5, 2.0, 0.3, 1), (1.5, 0.0, 1.0, 2)):
+    """attempt(x [n], y [n]) -> (slope, offset) with the least mean squared error, by gradient descent."""
+    for slope, offset, noise, seed in ((3.0, -1.0, 0.0, 0), (-0.5, 2.0, 0.3, 1), (1.5, 0.4, 1.0, 2)):
         g = torch.Generator().manual_seed(seed)
         x = 4 * torch.rand(40, generator=g) - 2
         y = slope * x + offset + noise * torch.randn(40, generator=g)
-        best = torch.linalg.lstsq(torch.stack([x, torch.ones_like(x)], dim=1), y[:, None]).solution[:, 0]
-        found = attempt(x.clone(), y.clone())
-        expect(isinstance(found, tuple) and len(found) == 2, "return two values: slope, offset")
-        for name, value, right in zip(("slope", "offset"), found, best.tolist(), strict=True):
-            expect(
-                abs(float(value) - right) < 0.01,
-                f"the best {name} for these points is {right:.3f}, yours is {float(value):.3f}: more steps, "
-                "the mean of the squares, and gradients cleared before each backward",
-            )
+        columns = torch.stack([x, torch.ones_like(x)], dim=1)
+        best = torch.linalg.lstsq(columns, y[:, None]).solution[:, 0].double()
+        with recorded_steps() as steps:
+            answer = attempt(x.clone(), y.clone())
+        values = [number(value, "each of them") for value in parts(answer, "slope", "offset")]
+        found = torch.tensor(values, dtype=torch.float64)
+        expect(steps, "no gradient was asked for: the line is to be found step by step, with loss.backward()")
+        if (found - best).abs().max() < 0.01:
+            continue
+        exchanged = (found.flip(0) - best).abs().max() < 0.01
+        expect(not exchanged, "slope and offset are exchanged: the slope comes first")
+        name_mistake(steps, (y**2).sum().item())
+        shown = ", ".join(f"{value:.3f}" for value in best.tolist())
+        expect(False, f"slope and offset must be {shown}, yours are {values[0]:.3f}, {values[1]:.3f}")
+
+
+@dataclass
+class Step:
+    """What a backward pass saw: the loss, the numbers that learn, and their gradients before and after."""
+
+    loss: float
+    numbers: torch.Tensor
+    before: torch.Tensor
+    after: torch.Tensor
+
+
+@contextmanager
+def recorded_steps() -> Iterator[list[Step]]:
+    """Note every backward pass inside."""
+    steps, backward = [], torch.autograd.backward
+
+    def record(loss, *arguments, **options):
+        leaves = leaves_of(loss)
+        numbers, before = flat(leaves), flat([leaf.grad for leaf in leaves], like=leaves)
+        result = backward(loss, *arguments, **options)
+        after = flat([leaf.grad for leaf in leaves], like=leaves)
+        steps.append(Step(loss.item(), numbers, before, after))
+        return result
+
+    with mock.patch.object(torch.autograd, "backward", record):
+        yield steps
+
+
+def leaves_of(loss) -> list[torch.Tensor]:
+    """The tensors at the bottom of the graph, which get a gradient."""
+    leaves, todo = [], [loss.grad_fn]
+    while todo:
+        node = todo.pop()
+        if hasattr(node, "variable") and not any(node.variable is leaf for leaf in leaves):
+            leaves.append(node.variable)
+        todo += [parent for parent, _ in getattr(node, "next_functions", ()) if parent is not None]
+    return leaves
+
+
+def flat(tensors: list, like: list | None = None) -> torch.Tensor:
+    """Copies of all numbers in one vector; 0 for a gradient that is not there."""
+    shapes = like or tensors
+    parts = [torch.zeros_like(s) if t is None else t for t, s in zip(tensors, shapes, strict=True)]
+    return torch.cat([part.detach().flatten() for part in parts]) if parts else torch.zeros(0)
+
+
+def name_mistake(steps: list[Step], summed: float) -> None:
+    """Say what went wrong in a descent; `summed` is the sum of squares when slope and offset are 0."""
+    uncleared = any(step.before.any() for step in steps)
+    expect(not uncleared, "gradients add up from step to step: clear them before each backward")
+    is_sum = abs(steps[0].loss - summed) < 1e-3 * summed
+    expect(not is_sum, "the loss is the mean of the squares, not their sum: its steps are too large")
+    moves = [
+        (b.numbers - a.numbers) @ a.after for a, b in pairwise(steps) if len(a.numbers) == len(b.numbers)
+    ]
+    expect(not moves or moves[0] <= 0, "the steps follow the gradient, uphill: subtract it")
+    learning = sum((a != b).item() for a, b in zip(steps[0].numbers, steps[-1].numbers, strict=False))
+    expect(
+        len(steps) == 1 or learning > 1,
+        "only one number moves: slope and offset must both follow their gradient",
+    )
+    finite = math.isfinite(steps[-1].loss) and steps[-1].loss <= steps[0].loss
+    expect(finite, "the loss rises from step to step: the learning rate is too high")
+    expect(len(steps) > 99, f"{len(steps)} steps are too few: take some hundred")

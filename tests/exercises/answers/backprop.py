@@ -14,6 +14,12 @@ def by_loop(grad_out):
     return torch.stack(rows)
 
 
+def by_autograd(grad_out):
+    x = torch.zeros_like(grad_out, requires_grad=True)
+    (averages(len(x), x.dtype) @ x).backward(grad_out)
+    return x.grad
+
+
 def in_place(grad_out):
     grad_out /= torch.arange(1, len(grad_out) + 1)[:, None]
     return grad_out.flip(0).cumsum(0).flip(0)
@@ -51,6 +57,11 @@ def leaves_x_changed(f, x, h=1e-5):
 
 def all_at_once(f, x, h=1e-5):
     return torch.full_like(x, (float(f(x + h)) - float(f(x - h))) / (2 * h))
+
+
+def by_autograd_of(f, x, h=1e-5):
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad(f(x), x)[0]
 
 
 def norm_parts(grad_out, x, weight, eps):
@@ -96,49 +107,71 @@ def weight_forgotten(grad_out, x, weight, eps):
     return r * (grad_out - x_hat * (grad_out * x_hat).mean(dim=-1, keepdim=True)), grad_w
 
 
-def rows_not_summed(grad_out, x, weight, eps):
-    r, x_hat, grad_hat, along, _ = norm_parts(grad_out, x, weight, eps)
-    return r * (grad_hat - x_hat * along), grad_out * x_hat
+def norm_by_autograd(grad_out, x, weight, eps):
+    x, weight = x.requires_grad_(), weight.requires_grad_()
+    y = torch.nn.functional.rms_norm(x, x.shape[-1:], weight, eps)
+    return torch.autograd.grad(y, (x, weight), grad_out)
 
 
-def raw_x_in_weight(grad_out, x, weight, eps):
-    r, x_hat, grad_hat, along, _ = norm_parts(grad_out, x, weight, eps)
-    return r * (grad_hat - x_hat * along), (grad_out * x).reshape(-1, len(weight)).sum(dim=0)
+def weight_gradient(change):
+    """The right gradient of x, and for the weight what `change` makes of grad_out, x and the normed x."""
+
+    def attempt(grad_out, x, weight, eps):
+        r, x_hat, grad_hat, along, _ = norm_parts(grad_out, x, weight, eps)
+        return r * (grad_hat - x_hat * along), change(grad_out, x, x_hat)
+
+    return attempt
+
+
+def over_rows(t):
+    return t.reshape(-1, t.shape[-1]).sum(dim=0)
 
 
 ALTERNATIVES = {
-    "average_backward": [by_loop, lambda grad_out: averages(len(grad_out), grad_out.dtype).T @ grad_out],
-    "numerical_gradient": [measured, five_points],
-    "rms_norm_backward": [from_the_jacobian],
+    "average_backward": [
+        by_loop,
+        lambda grad_out: averages(len(grad_out), grad_out.dtype).T @ grad_out,
+        lambda grad_out: by_loop(grad_out.float()).numpy(),
+    ],
+    "numerical_gradient": [measured, five_points, lambda *given: measured(*given).numpy()],
+    "rms_norm_backward": [from_the_jacobian, lambda *given: [t.float() for t in from_the_jacobian(*given)]],
 }
 
 BUGS = {
     "average_backward": {
-        "forward once more": lambda g: averages(len(g), g.dtype) @ g,
-        "not divided": lambda g: g.flip(0).cumsum(0).flip(0),
-        "divided by its own place": lambda g: g.flip(0).cumsum(0).flip(0) / counts(g),
-        "one gradient for all": lambda g: (g / counts(g)).sum(0).expand_as(g),
-        "from the past": lambda g: (g / counts(g)).cumsum(0),
-        "only its own place": lambda g: g / counts(g),
-        "in place": in_place,
+        "forward once more": (lambda g: averages(len(g), g.dtype) @ g, "averages the past"),
+        "not divided": (lambda g: g.flip(0).cumsum(0).flip(0), "divide each gradient"),
+        "divided by its own place": (lambda g: g.flip(0).cumsum(0).flip(0) / counts(g), "before you add"),
+        "one gradient for all": (lambda g: (g / counts(g)).sum(0).expand_as(g), "all outputs"),
+        "from the past": (lambda g: (g / counts(g)).cumsum(0), "before s"),
+        "only its own place": (lambda g: g / counts(g), "after s"),
+        "in place": (in_place, "copy"),
+        "by autograd": (by_autograd, "autograd"),
     },
     "numerical_gradient": {
-        "only up": lambda f, x, h: measured(f, x, h, down=0, distance=1),
-        "divides by h": lambda f, x, h: measured(f, x, h, distance=1),
-        "flattened": lambda f, x, h: measured(f, x, h, flat=True).reshape(-1),
-        "float32": lambda f, x, h: measured(f, x, h, dtype=torch.float32),
-        "leaves x changed": leaves_x_changed,
-        "all entries at once": all_at_once,
-        "down minus up": lambda f, x, h: -measured(f, x, h),
+        "only up": (lambda f, x, h: measured(f, x, h, down=0, distance=1), "up and down"),
+        "divides by h": (lambda f, x, h: measured(f, x, h, distance=1), "2h, not h"),
+        "not divided": (lambda f, x, h: measured(f, x, h, distance=1 / h), "divide by the distance"),
+        "flattened": (lambda f, x, h: measured(f, x, h, flat=True).reshape(-1), "shape"),
+        "float32": (lambda f, x, h: measured(f, x, h, dtype=torch.float32), "float64"),
+        "leaves x changed": (leaves_x_changed, "copy"),
+        "all entries at once": (all_at_once, "one at a time"),
+        "down minus up": (lambda f, x, h: -measured(f, x, h), "sign"),
+        "by autograd": (by_autograd_of, "autograd"),
     },
     "rms_norm_backward": {
-        "r taken as fixed": r_fixed,
-        "LayerNorm's two subtractions": centred,
-        "r forgotten": without_r,
-        "a sum for the mean": summed_along,
-        "weight forgotten": weight_forgotten,
-        "rows not summed": rows_not_summed,
-        "x instead of the normed x": raw_x_in_weight,
-        "only x": lambda *given: from_the_jacobian(*given)[0],
+        "r taken as fixed": (r_fixed, "r depends on x"),
+        "LayerNorm's two subtractions": (centred, "centred"),
+        "r forgotten": (without_r, "factor r"),
+        "a sum for the mean": (summed_along, "not the sum"),
+        "weight forgotten": (weight_forgotten, "weight is missing"),
+        "rows not summed": (weight_gradient(lambda g, x, x_hat: g * x_hat), "add up over the rows"),
+        "rows averaged": (
+            weight_gradient(lambda g, x, x_hat: over_rows(g * x_hat) * x.shape[-1] / x.numel()),
+            "not their mean",
+        ),
+        "x instead of the normed x": (weight_gradient(lambda g, x, x_hat: over_rows(g * x)), "not by x"),
+        "only x": (lambda *given: from_the_jacobian(*given)[0], "2 values"),
+        "by autograd": (norm_by_autograd, "autograd"),
     },
 }

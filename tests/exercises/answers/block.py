@@ -1,5 +1,8 @@
 """Right and wrong answers to the exercises of chapter 06, on which its checkers are tested."""
 
+import copy
+
+import numpy as np
 import torch
 from torch import nn
 
@@ -79,10 +82,18 @@ def frozen(block):
     block.requires_grad_(False)
 
 
+def by_formula(n, bias=True):
+    return 12 * n * n + (13 * n if bias else 2 * n)
+
+
 ALTERNATIVES = {
-    "contributions": [all_written, by_differences],
+    "contributions": [
+        all_written,
+        by_differences,
+        lambda blocks, x: tuple(part.float() for part in all_written(blocks, x)),
+    ],
     "begin_as_nothing": [zeroed, zeroed_one_by_one],
-    "block_parameters": [counted, lambda n, bias=True: 12 * n * n + (13 * n if bias else 2 * n)],
+    "block_parameters": [by_formula, lambda n, bias: np.int64(by_formula(n, bias))],
     "parallel_block": [
         written_out,
         lambda x, ln, attn, mlp: sum(part(n) for n in [ln(x)] for part in (attn, mlp)) + x,
@@ -91,44 +102,74 @@ ALTERNATIVES = {
 
 BUGS = {
     "contributions": {
-        "the stream after each part": lambda blocks, x: all_written(blocks, x, sums=True),
-        "MLP reads too early": lambda blocks, x: all_written(blocks, x, mlp_reads_early=True),
-        "not normalised": lambda blocks, x: all_written(blocks, x, normalised=False),
-        "input forgotten": lambda blocks, x: all_written(blocks, x)[1:],
-        "one for each block": lambda blocks, x: (
-            lambda w: [x, *map(sum, zip(w[1::2], w[2::2], strict=True))]
-        )(all_written(blocks, x)),
-        "every block reads x": lambda blocks, x: [x, *(t for b in blocks for t in all_written([b], x)[1:])],
-        "changed in place": written_in_place,
-        "upside down": lambda blocks, x: all_written(blocks, x)[::-1],
-        "their sum": lambda blocks, x: sum(all_written(blocks, x)),
+        "the stream after each part": (
+            lambda blocks, x: all_written(blocks, x, sums=True),
+            "without the sum",
+        ),
+        "MLP reads too early": (
+            lambda blocks, x: all_written(blocks, x, mlp_reads_early=True),
+            "after attention",
+        ),
+        "not normalised": (lambda blocks, x: all_written(blocks, x, normalised=False), "not normalised"),
+        "input forgotten": (lambda blocks, x: all_written(blocks, x)[1:], "the input comes first"),
+        "one for each block": (
+            lambda blocks, x: (lambda w: [x, *map(sum, zip(w[1::2], w[2::2], strict=True))])(
+                all_written(blocks, x)
+            ),
+            "attention and MLP each",
+        ),
+        "every block reads x": (
+            lambda blocks, x: [x, *(t for b in blocks for t in all_written([b], x)[1:])],
+            "it reads the input",
+        ),
+        "changed in place": (written_in_place, "in place"),
+        "upside down": (lambda blocks, x: all_written(blocks, x)[::-1], "reversed"),
+        "their sum": (lambda blocks, x: sum(all_written(blocks, x)), "return a list"),
     },
     "begin_as_nothing": {
-        "attention only": lambda b: zeroed(b, ("attn.c_proj.weight", "attn.c_proj.bias")),
-        "MLP only": lambda b: zeroed(b, ("mlp.c_proj.weight", "mlp.c_proj.bias")),
-        "biases forgotten": lambda b: zeroed(b, ("attn.c_proj.weight", "mlp.c_proj.weight")),
-        "everything": lambda b: zeroed(b, [name for name, _ in b.named_parameters()]),
-        "LayerNorm too": lambda b: (zeroed(b), nn.init.zeros_(b.ln_1.weight)),
-        "a small number": lambda b: [nn.init.constant_(p, 1e-6) for p in b.parameters()],
-        "frozen": frozen,
-        "nothing done": lambda b: None,
+        "attention only": (lambda b: zeroed(b, ("attn.c_proj.weight", "attn.c_proj.bias")), "the MLP"),
+        "MLP only": (lambda b: zeroed(b, ("mlp.c_proj.weight", "mlp.c_proj.bias")), "attention"),
+        "biases forgotten": (lambda b: zeroed(b, ("attn.c_proj.weight", "mlp.c_proj.weight")), "the bias"),
+        "everything": (lambda b: zeroed(b, [name for name, _ in b.named_parameters()]), "as few"),
+        "LayerNorm too": (lambda b: (zeroed(b), nn.init.zeros_(b.ln_1.weight)), "ln_1.weight"),
+        "a small number": (
+            lambda b: [
+                nn.init.constant_(p, 1e-6) for part in (b.attn, b.mlp) for p in part.c_proj.parameters()
+            ],
+            "not 0",
+        ),
+        "frozen": (frozen, "requires_grad"),
+        "nothing done": (lambda b: None, "no weight"),
+        "a copy": (lambda b: zeroed(copy.deepcopy(b)), "in place"),
     },
     "block_parameters": {
-        "matrices only": lambda n, bias=True: 12 * n * n,
-        "biases always": lambda n, bias=True: counted(n, True),
-        "biases never": lambda n, bias=True: counted(n, False),
-        "projection forgotten": lambda n, bias=True: counted(n, bias) - n * n,
-        "inside as wide as outside": lambda n, bias=True: counted(n, bias) - 6 * n * n,
-        "one LayerNorm": lambda n, bias=True: counted(n, bias) - (2 * n if bias else n),
+        "matrices only": (lambda n, bias=True: 12 * n * n, "LayerNorm and biases are missing"),
+        "biases always": (lambda n, bias=True: by_formula(n, True), "without bias"),
+        "biases never": (lambda n, bias=True: by_formula(n, False), "with bias"),
+        "projection forgotten": (lambda n, bias=True: by_formula(n, bias) - n * n, "c_proj"),
+        "inside as wide as outside": (lambda n, bias=True: by_formula(n, bias) - 6 * n * n, "4C wide"),
+        "one LayerNorm": (
+            lambda n, bias=True: by_formula(n, bias) - (2 * n if bias else n),
+            "two LayerNorms",
+        ),
+        "a float": (lambda n, bias=True: by_formula(n, bias) / 1, "float"),
+        "counted in a block": (counted, "formula"),
     },
     "parallel_block": {
-        "one after the other": ordinary,
-        "stream normalised": lambda x, ln, attn, mlp: (lambda n: n + attn(n) + mlp(n))(ln(x)),
-        "nothing normalised": lambda x, ln, attn, mlp: x + attn(x) + mlp(x),
-        "sum forgotten": lambda x, ln, attn, mlp: (lambda n: attn(n) + mlp(n))(ln(x)),
-        "MLP forgotten": lambda x, ln, attn, mlp: x + attn(ln(x)),
-        "normalised twice": lambda x, ln, attn, mlp: x + attn(ln(x)) + mlp(ln(x)),
-        "changed in place": in_place,
-        "post-norm": lambda x, ln, attn, mlp: ln(x + attn(x) + mlp(x)),
+        "one after the other": (ordinary, "the ordinary block"),
+        "stream normalised": (
+            lambda x, ln, attn, mlp: (lambda n: n + attn(n) + mlp(n))(ln(x)),
+            "as it came in",
+        ),
+        "nothing normalised": (lambda x, ln, attn, mlp: x + attn(x) + mlp(x), "read the normalised x"),
+        "sum forgotten": (lambda x, ln, attn, mlp: (lambda n: attn(n) + mlp(n))(ln(x)), "not added"),
+        "MLP forgotten": (lambda x, ln, attn, mlp: x + attn(ln(x)), "the mlp is missing"),
+        "MLP after attention": (
+            lambda x, ln, attn, mlp: (lambda a: x + a + mlp(a))(attn(ln(x))),
+            "what attention wrote",
+        ),
+        "normalised twice": (lambda x, ln, attn, mlp: x + attn(ln(x)) + mlp(ln(x)), "once"),
+        "changed in place": (in_place, "in place"),
+        "post-norm": (lambda x, ln, attn, mlp: ln(x + attn(x) + mlp(x)), "post-norm"),
     },
 }

@@ -1,8 +1,13 @@
 """Right and wrong answers to the exercises of chapter 02, on which its checkers are tested."""
 
+import os
 import random
+import shutil
+import tempfile
+from pathlib import Path
 
 import numpy as np
+import torch
 
 
 def one_by_one(tokens, start, block_size):
@@ -62,28 +67,55 @@ def span_of_one_shard_more(parts, a, b):
     return found
 
 
-def write_beside(path, pieces, *, rename_first=False, clean=True, swallow=False, old_first=False, late=False):
+def beside(path):
+    return path.with_name("." + path.name + ".part")
+
+
+def elsewhere(path):
+    return path.parent.parent / path.name
+
+
+def write_beside(
+    path, pieces, *, temporary=beside, early=False, clean=True, swallow=False, old_first=False, late=False
+):
     """A file written under another name, with switches for the bugs."""
-    temporary = path.with_name("." + path.name + ".part")
+    temporary = temporary(path)
     try:
         if old_first:
             path.unlink(missing_ok=True)
         with open(temporary, "wb") as file:
             if late:
                 pieces = [b"".join(pieces)]
-            if rename_first:
+            if early:
                 temporary.rename(path)
             for piece in pieces:
                 file.write(piece)
-                if rename_first:
+                if early:
                     file.flush()
-        if not rename_first:
+        if not early:
             temporary.rename(path)
     except Exception:
         if clean:
             temporary.unlink(missing_ok=True)
         if not swallow:
             raise
+
+
+def write_in_a_folder_below(path, pieces):
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        write_beside(path, pieces, temporary=lambda path: Path(folder) / "new")
+
+
+def write_with_the_library(path, pieces):
+    """With a temporary file of the library, moved by shutil."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            for piece in pieces:
+                file.write(piece)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    shutil.move(file.name, path)
 
 
 def write_in_place(path, pieces, mode="wb"):
@@ -109,50 +141,103 @@ def rename_in_any_case(path, pieces):
         temporary.rename(path)
 
 
+def write_with(**switches):
+    return lambda *given: write_beside(*given, **switches)
+
+
+def epochs_with(**switches):
+    return lambda *given: epochs(*given, **switches)
+
+
+def span_with(**switches):
+    return lambda *given: span_by_starts(*given, **switches)
+
+
 ALTERNATIVES = {
-    "window": [lambda tokens, s, b: (tokens[s : s + b], tokens[s + 1 : s + b + 1]), one_by_one],
-    "epoch_starts": [epochs],
-    "read_span": [span_by_starts, span_by_walking],
-    "write_whole": [write_beside],
+    "window": [
+        lambda tokens, s, b: (tokens[s : s + b], tokens[s + 1 : s + b + 1]),
+        one_by_one,
+        lambda tokens, s, b: [tokens.numpy()[s : s + b], tokens.numpy()[s + 1 : s + b + 1]],
+        lambda tokens, s, b: torch.stack([tokens[s : s + b], tokens[s + 1 : s + b + 1]]),
+    ],
+    "epoch_starts": [epochs, lambda *given: torch.tensor(epochs(*given))],
+    "read_span": [span_by_starts, span_by_walking, lambda *given: tuple(span_by_walking(*given))],
+    "write_whole": [write_beside, write_in_a_folder_below, write_with_the_library],
 }
 
 BUGS = {
     "window": {
-        "targets not shifted": lambda tokens, s, b: (tokens[s : s + b], tokens[s : s + b]),
-        "shifted the wrong way": lambda tokens, s, b: (tokens[s + 1 : s + b + 1], tokens[s : s + b]),
-        "one token short": lambda tokens, s, b: (tokens[s : s + b - 1], tokens[s + 1 : s + b]),
-        "start ignored": lambda tokens, s, b: (tokens[:b], tokens[1 : b + 1]),
-        "only the last target": lambda tokens, s, b: (tokens[s : s + b], tokens[s + b : s + b + 1]),
+        "targets not shifted": (lambda tokens, s, b: (tokens[s : s + b], tokens[s : s + b]), "shift them"),
+        "inputs and targets exchanged": (
+            lambda tokens, s, b: (tokens[s + 1 : s + b + 1], tokens[s : s + b]),
+            "exchanged",
+        ),
+        "shifted by two": (
+            lambda tokens, s, b: (tokens[s : s + b], tokens[s + 2 : s + b + 2]),
+            "the targets must be [3, 9, 1, 4]",
+        ),
+        "one token short": (
+            lambda tokens, s, b: (tokens[s : s + b - 1], tokens[s + 1 : s + b]),
+            "there must be 4 inputs",
+        ),
+        "start ignored": (lambda tokens, s, b: (tokens[:b], tokens[1 : b + 1]), "begins at start"),
+        "only the last target": (
+            lambda tokens, s, b: (tokens[s : s + b], tokens[s + b : s + b + 1]),
+            "every input has a target",
+        ),
+        "inputs alone": (lambda tokens, s, b: tokens[s : s + b], "2 values"),
     },
     "epoch_starts": {
-        "not shuffled": lambda *a: epochs(*a, shuffle=False),
-        "every epoch alike": lambda *a: epochs(*a, by_epoch=False),
-        "seed ignored": lambda *a: epochs(*a, seeded=False),
-        "with repetition": lambda *a: epochs(*a, replace=True),
-        "another order each call": forgetful,
-        "numbers of windows, not positions": lambda n, block, *a: [i // block for i in epochs(n, block, *a)],
-        "last window cut off": lambda n, block, *a: [i + block for i in epochs(n, block, *a)],
+        "not shuffled": (epochs_with(shuffle=False), "shuffle"),
+        "every epoch alike": (epochs_with(by_epoch=False), "of its own"),
+        "seed ignored": (epochs_with(seeded=False), "another seed"),
+        "with repetition": (epochs_with(replace=True), "twice"),
+        "another order each call": (forgetful, "asked again"),
+        "numbers of windows, not positions": (
+            lambda n, block, *a: [i // block for i in epochs(n, block, *a)],
+            "numbers of windows",
+        ),
+        "a window further": (lambda n, block, *a: [i + block for i in epochs(n, block, *a)], "the last one"),
+        "any positions": (
+            lambda n, block, batch, seed, step: np.random.default_rng([seed, step]).integers(
+                n - block, size=batch
+            ),
+            "no multiple",
+        ),
+        "one start": (lambda *given: epochs(*given)[:1], "a batch must hold"),
     },
     "read_span": {
-        "puts all together first": lambda parts, a, b: [i for part in parts for i in part][a:b],
-        "slices every shard": lambda *args: span_by_starts(*args, all_shards=True),
-        "reads one shard too many": span_of_one_shard_more,
-        "stops at the first shard's end": lambda *args: span_by_starts(*args, last=False),
-        "seams counted twice": lambda *args: span_by_starts(*args, first=False),
-        "one token short": lambda parts, a, b: span_by_starts(parts, a, max(a, b - 1)),
-        "shards backwards": lambda parts, a, b: span_by_starts(parts, a, b)[::-1],
-        "the last shard only": lambda parts, a, b: list(parts[-1])[a:b],
+        "puts all together first": (
+            lambda parts, a, b: [i for part in parts for i in part][a:b],
+            "you read it",
+        ),
+        "slices every shard": (span_with(all_shards=True), "you read it"),
+        "reads one shard too many": (span_of_one_shard_more, "you read it"),
+        "stops at the first shard's end": (span_with(last=False), "end of a shard"),
+        "seams counted twice": (span_with(first=False), "each shard begins"),
+        "one token short": (
+            lambda parts, a, b: span_by_starts(parts, a, max(a, b - 1)),
+            "last token is missing",
+        ),
+        "one token too many": (lambda parts, a, b: span_by_starts(parts, a, b + 1), "one token too many"),
+        "shards backwards": (lambda parts, a, b: span_by_starts(parts, a, b)[::-1], "order"),
+        "the last shard only": (lambda parts, a, b: list(parts[-1])[a:b], "the tokens must be"),
+        "a generator": (lambda parts, a, b: iter(span_by_starts(parts, a, b)), "return a list"),
     },
     "write_whole": {
-        "in place": write_in_place,
-        "in place, appending": lambda path, pieces: write_in_place(path, pieces, "ab"),
-        "in place, tidied up": write_and_tidy_up,
-        "renamed before it is written": lambda *args: write_beside(*args, rename_first=True),
-        "leaves its temporary file": lambda *args: write_beside(*args, clean=False),
-        "swallows the exception": lambda *args: write_beside(*args, swallow=True),
-        "old file removed first": lambda *args: write_beside(*args, old_first=True),
-        "renamed although it failed": rename_in_any_case,
-        "everything in memory first": lambda path, pieces: path.write_bytes(b"".join(pieces)),
-        "joined, then written beside": lambda *args: write_beside(*args, late=True),
+        "in place": (write_in_place, "into path itself"),
+        "in place, appending": (lambda path, pieces: write_in_place(path, pieces, "ab"), "appended"),
+        "in place, tidied up": (write_and_tidy_up, "into path itself"),
+        "renamed before it is written": (write_with(early=True), "before it is complete"),
+        "leaves its temporary file": (write_with(clean=False), "left behind"),
+        "swallows the exception": (write_with(swallow=True), "swallow"),
+        "old file removed first": (write_with(old_first=True), "removed before"),
+        "renamed although it failed": (rename_in_any_case, "what had come until then"),
+        "everything in memory first": (
+            lambda path, pieces: path.write_bytes(b"".join(pieces)),
+            "as it comes",
+        ),
+        "joined, then written beside": (write_with(late=True), "as it comes"),
+        "temporary file in another folder": (write_with(temporary=elsewhere), "another folder"),
     },
 }

@@ -60,6 +60,10 @@ def with_bug(**switches):
     return lambda x, c_attn, past: step(x, c_attn, past, **switches)
 
 
+def as_lists(part):
+    return part.tolist() if torch.is_tensor(part) else [rows.tolist() for rows in part]
+
+
 def step_query_stored(x, c_attn, past):
     y, (keys, values) = step(x, c_attn, past)
     return y, (torch.cat([past[0], (c_attn @ x)[None, : len(x)]]), values)
@@ -95,48 +99,65 @@ def normalised(x):
 
 
 ALTERNATIVES = {
-    "min_p_filter": [min_p_in_logs],
-    "attention_step": [step, step_in_loops],
-    "speculative_rule": [rule_in_loops],
+    "min_p_filter": [min_p_in_logs, lambda x, m: min_p_in_logs(x.float(), m).numpy()],
+    "attention_step": [step, step_in_loops, lambda *given: list(map(as_lists, step(*given)))],
+    "speculative_rule": [
+        rule_in_loops,
+        lambda p, q: [t.tolist() for t in rule_in_loops(p.float(), q.float())],
+    ],
 }
 
 BUGS = {
     "min_p_filter": {
-        "line at min_p itself": min_p_with(lambda x, p, m: p >= m),
-        "one line for all rows": min_p_with(lambda x, p, m: p >= m * p.max()),
-        "logits compared": min_p_with(lambda x, p, m: x >= m * peak(x)),
-        "kept and dropped exchanged": min_p_with(lambda x, p, m: p < m * peak(p)),
-        "dropped to 0": min_p_with(lambda x, p, m: p >= m * peak(p), filler=0.0),
-        "on the line is dropped": min_p_with(lambda x, p, m: p > m * peak(p)),
-        "in place": min_p_in_place,
-        "probabilities returned": lambda x, m: normalised(min_p_in_logs(x, m)[0].exp()).expand_as(x),
-        "nothing dropped": lambda x, m: x + 0,
-        "scaled": lambda x, m: 2 * min_p_in_logs(x, m),
+        "line at min_p itself": (min_p_with(lambda x, p, m: p >= m), "min_p itself"),
+        "one line for all rows": (min_p_with(lambda x, p, m: p >= m * p.max()), "its own line"),
+        "logits compared": (min_p_with(lambda x, p, m: x >= m * peak(x)), "you compare logits"),
+        "kept and dropped exchanged": (min_p_with(lambda x, p, m: p < m * peak(p)), "what should go"),
+        "dropped to 0": (min_p_with(lambda x, p, m: p >= m * peak(p), filler=0.0), "the logit 0"),
+        "on the line is dropped": (min_p_with(lambda x, p, m: p > m * peak(p)), "exactly on the line"),
+        "in place": (min_p_in_place, "you changed the logits"),
+        "probabilities returned": (
+            lambda x, m: min_p_in_logs(x, m).softmax(-1),
+            "not probabilities",
+        ),
+        "nothing dropped": (lambda x, m: x + 0, "no token is dropped"),
+        "all dropped": (lambda x, m: torch.full_like(x, -math.inf), "nothing left"),
+        "scaled": (lambda x, m: 2 * min_p_in_logs(x, m), "as they are"),
+        "shifted": (lambda x, m: min_p_in_logs(x, m) - peak(x), "as they are"),
     },
     "attention_step": {
-        "not scaled": with_bug(scaled=False),
-        "no softmax": with_bug(softmax=False),
-        "does not see itself": with_bug(itself=False),
-        "sees only itself": with_bug(seen=slice(-1, None)),
-        "sees only the last two": with_bug(seen=slice(-2, None)),
-        "newest in front": with_bug(front=True),
-        "keys and values exchanged": with_bug(order=(0, 2, 1)),
-        "query and key exchanged": with_bug(order=(1, 0, 2)),
-        "query stored": step_query_stored,
-        "past not extended": lambda x, c_attn, past: (step(x, c_attn, past)[0], past),
-        "past overwritten": step_in_place,
-        "output only": lambda x, c_attn, past: step(x, c_attn, past)[0],
+        "not scaled": (with_bug(scaled=False), "not divided"),
+        "no softmax": (with_bug(softmax=False), "softmax"),
+        "does not see itself": (with_bug(itself=False), "see itself"),
+        "sees only itself": (with_bug(seen=slice(-1, None)), "the last 1 of"),
+        "sees only the last two": (with_bug(seen=slice(-2, None)), "the last 2 of"),
+        "newest in front": (with_bug(front=True), "not in front"),
+        "keys and values exchanged": (with_bug(order=(0, 2, 1)), "keys and values are exchanged"),
+        "query and key exchanged": (with_bug(order=(1, 0, 2)), "the rows are query, key, value"),
+        "query stored": (step_query_stored, "used once"),
+        "past not extended": (
+            lambda x, c_attn, past: (step(x, c_attn, past)[0], past),
+            "append it to the past",
+        ),
+        "past overwritten": (step_in_place, "changed the past"),
+        "output only": (lambda x, c_attn, past: step(x, c_attn, past)[0], "2 values"),
     },
     "speculative_rule": {
-        "accept above 1": changed(accept=lambda p, q: p / q.clamp(min=1e-30)),
-        "accept upside down": changed(accept=lambda p, q: (q / p.clamp(min=1e-30)).clamp(max=1)),
-        "always accepts": changed(accept=lambda p, q: torch.ones_like(p)),
-        "never accepts": lambda p, q: (torch.zeros_like(p), p),
-        "accepts p": changed(accept=lambda p, q: p),
-        "draws from p after a refusal": changed(instead=lambda p, q: p),
-        "draws from |p - q|": changed(instead=lambda p, q: normalised((p - q).abs() + 1e-12)),
-        "not normalised": changed(instead=lambda p, q: (p - q).clamp(min=0)),
-        "0 / 0 when p equals q": changed(instead=lambda p, q: normalised((p - q).clamp(min=0))),
-        "0 / 0 where q is 0": changed(accept=lambda p, q: (p / q).clamp(max=1), instead=lambda p, q: p - q),
+        "accept above 1": (changed(accept=lambda p, q: p / q.clamp(min=1e-30)), "between 0 and 1"),
+        "accept upside down": (changed(accept=lambda p, q: (q / p).clamp(max=1)), "upside down"),
+        "always accepts": (changed(accept=lambda p, q: torch.ones_like(p)), "every guess"),
+        "never accepts": (lambda p, q: (torch.zeros_like(p), p), "no guess"),
+        "accepts p": (changed(accept=lambda p, q: p), "are possible"),
+        "accepts too often": (changed(accept=lambda p, q: (p / q).clamp(max=1).sqrt()), "oftener"),
+        "draws from p after a refusal": (changed(instead=lambda p, q: p), "instead is p"),
+        "draws from q after a refusal": (changed(instead=lambda p, q: q), "instead is q"),
+        "draws from |p - q|": (changed(instead=lambda p, q: normalised((p - q).abs() + 1e-12)), "|p - q|"),
+        "not normalised": (changed(instead=lambda p, q: (p - q).clamp(min=0)), "divide by the sum"),
+        "negative": (changed(instead=lambda p, q: p - q), "negative"),
+        "0 / 0 when p equals q": (
+            changed(instead=lambda p, q: normalised((p - q).clamp(min=0))),
+            "p equals q",
+        ),
+        "0 / 0 where q is 0": (changed(accept=lambda p, q: (p / q).clamp(max=1)), "q is 0"),
     },
 }

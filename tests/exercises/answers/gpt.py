@@ -59,6 +59,15 @@ def start_untied(model):
     model.lm_head.weight = nn.Parameter(model.wte.weight.detach().clone())
 
 
+def start_some(model):
+    """The blocks only: the tables are left as they were."""
+    before = {name: model.get_parameter(name).detach().clone() for name in ("wte.weight", "wpe.weight")}
+    start(model)
+    with torch.no_grad():
+        for name, numbers in before.items():
+            model.get_parameter(name).copy_(numbers)
+
+
 def start_uniform(model):
     start(model)
     for p in model.parameters():
@@ -91,8 +100,15 @@ def start_by_modules(model):
                 module.bias.zero_()
 
 
+def by_formula(c):
+    """The count by its parts."""
+    C = c.n_embd
+    block = 4 * C * C + 4 * C + 8 * C * C + 5 * C + 4 * C
+    return sum((c.vocab_size * C, c.block_size * C, c.n_layer * block, 2 * C))
+
+
 ALTERNATIVES = {
-    "count_parameters": [counted],
+    "count_parameters": [by_formula, lambda c: torch.tensor(by_formula(c))],
     "shapes": [right_shapes],
     "to_our_names": [to_ours, without_head],
     "start_weights": [start, start_by_modules],
@@ -100,54 +116,96 @@ ALTERNATIVES = {
 
 BUGS = {
     "count_parameters": {
-        "tied table twice": lambda c: counted(c) + c.vocab_size * c.n_embd,
-        "positions forgotten": lambda c: counted(c) - c.block_size * c.n_embd,
-        "last LayerNorm forgotten": lambda c: counted(c) - 2 * c.n_embd,
-        "biases forgotten": lambda c: counted(c) - 11 * c.n_layer * c.n_embd - c.n_embd,
-        "one block": lambda c: counted(c) - (c.n_layer - 1) * (12 * c.n_embd**2 + 13 * c.n_embd),
+        "tied table twice": (lambda c: by_formula(c) + c.vocab_size * c.n_embd, "counted twice"),
+        "tokens forgotten": (lambda c: by_formula(c) - c.vocab_size * c.n_embd, "token table"),
+        "positions forgotten": (lambda c: by_formula(c) - c.block_size * c.n_embd, "position table"),
+        "last LayerNorm forgotten": (lambda c: by_formula(c) - 2 * c.n_embd, "last LayerNorm"),
+        "biases forgotten": (lambda c: by_formula(c) - 11 * c.n_layer * c.n_embd - c.n_embd, "biases"),
+        "one block": (
+            lambda c: by_formula(c) - (c.n_layer - 1) * (12 * c.n_embd**2 + 13 * c.n_embd),
+            "multiply by n_layer",
+        ),
+        "a float": (lambda c: by_formula(c) / 1, "float"),
+        "counted in a model": (counted, "formula"),
     },
     "shapes": {
-        "heads beside positions": with_shape(
-            "queries", lambda c, B, T: (B, T, c.n_head, c.n_embd // c.n_head)
+        "heads beside positions": (
+            with_shape("queries", lambda c, B, T: (B, T, c.n_head, c.n_embd // c.n_head)),
+            "heads come before",
         ),
-        "heads forgotten": with_shape("weights", lambda c, B, T: (B, T, T)),
-        "inside as wide as outside": with_shape("inside mlp", lambda c, B, T: (B, T, c.n_embd)),
-        "logits of the last position": with_shape("logits", lambda c, B, T: (B, c.vocab_size)),
-        "not embedded": with_shape("embedded", lambda c, B, T: (B, T)),
-        "a name forgotten": lambda c, B, T: {
-            k: v for k, v in right_shapes(c, B, T).items() if k != "weights"
-        },
+        "heads forgotten": (with_shape("weights", lambda c, B, T: (B, T, T)), "every head"),
+        "inside as wide as outside": (
+            with_shape("inside mlp", lambda c, B, T: (B, T, c.n_embd)),
+            "four times",
+        ),
+        "logits of the last position": (
+            with_shape("logits", lambda c, B, T: (B, c.vocab_size)),
+            "every position",
+        ),
+        "not embedded": (with_shape("embedded", lambda c, B, T: (B, T)), "a vector"),
+        "a name forgotten": (
+            lambda c, B, T: {k: v for k, v in right_shapes(c, B, T).items() if k != "weights"},
+            "missing: weights",
+        ),
+        "a name too many": (with_shape("values", lambda c, B, T: (B, T)), "no such name: values"),
+        "a list": (lambda c, B, T: list(right_shapes(c, B, T).values()), "dictionary"),
     },
     "to_our_names": {
-        "nothing turned over": lambda sd: to_ours(sd, lambda name, t: False),
-        "all matrices turned over": lambda sd: to_ours(sd, lambda name, t: t.ndim == 2),
-        "the square one forgotten": lambda sd: to_ours(
-            sd, lambda name, t: name.endswith(MATRICES) and t.shape[0] != t.shape[1]
+        "nothing transposed": (lambda sd: to_ours(sd, lambda name, t: False), "[n_in, n_out]"),
+        "all matrices transposed": (lambda sd: to_ours(sd, lambda name, t: t.ndim == 2), "is a table"),
+        "the square one forgotten": (
+            lambda sd: to_ours(sd, lambda name, t: name.endswith(MATRICES) and t.shape[0] != t.shape[1]),
+            "square",
         ),
-        "only attention turned over": lambda sd: to_ours(
-            sd, lambda name, t: name.endswith(MATRICES) and ".attn." in name
+        "only attention transposed": (
+            lambda sd: to_ours(sd, lambda name, t: name.endswith(MATRICES) and ".attn." in name),
+            "h.0.mlp.c_fc.weight is not transposed",
         ),
-        "prefix kept": lambda sd: to_ours(sd, prefix="model."),
-        "masks kept": lambda sd: to_ours(sd, masks=True),
-        "viewed instead of turned over": lambda sd: {
-            name: sd["transformer." * (name != "lm_head.weight") + name].reshape(t.shape)
-            for name, t in to_ours(sd).items()
-        },
-        "biases lost": lambda sd: {n: t for n, t in to_ours(sd).items() if not n.endswith("c_fc.bias")},
+        "prefix kept": (lambda sd: to_ours(sd, prefix="model."), "prefix"),
+        "masks kept": (lambda sd: to_ours(sd, masks=True), "mask"),
+        "reshaped instead of transposed": (
+            lambda sd: {
+                name: sd["transformer." * (name != "lm_head.weight") + name].reshape(t.shape)
+                for name, t in to_ours(sd).items()
+            },
+            "not a reshape",
+        ),
+        "biases lost": (
+            lambda sd: {n: t for n, t in to_ours(sd).items() if not n.endswith("c_fc.bias")},
+            "missing: h.0.mlp.c_fc.bias",
+        ),
+        "a weight taken for a mask": (
+            lambda sd: {n: t for n, t in to_ours(sd).items() if not n.endswith("attn.bias")},
+            "no mask",
+        ),
+        "other numbers": (lambda sd: {n: t + 1 for n, t in to_ours(sd).items()}, "other numbers"),
     },
     "start_weights": {
-        "no exception": lambda m: start(m, lambda n: 1),
-        "√n_layer": lambda m: start(m, lambda n: n**-0.5),
-        "no root": lambda m: start(m, lambda n: 1 / (2 * n)),
-        "attention's projection only": lambda m: start(m, kinds=("attn.c_proj.weight",)),
-        "all matrices smaller": lambda m: start(m, kinds=("weight",)),
-        "vectors left alone": lambda m: start(m, vectors=False),
-        "LayerNorm scale 0": then(lambda name, p: p.zero_() if "ln_" in name else None),
-        "random biases": then(lambda name, p: p.normal_(0, 0.02) if name.endswith("bias") else None),
-        "shifted": then(lambda name, p: p.add_(0.01) if p.ndim == 2 else None),
-        "uniform": start_uniform,
-        "tables of variance 1": then(lambda name, p: p.normal_() if name.startswith("w") else None),
-        "untied": start_untied,
-        "not in place": lambda m: initialise(GPT(m.config)),
+        "no exception": (lambda m: start(m, lambda n: 1), "must be smaller"),
+        "√n_layer": (lambda m: start(m, lambda n: n**-0.5), "writes twice"),
+        "no root": (lambda m: start(m, lambda n: 1 / (2 * n)), "variances"),
+        "attention's projection only": (
+            lambda m: start(m, kinds=("attn.c_proj.weight",)),
+            "mlp.c_proj.weight",
+        ),
+        "all matrices smaller": (lambda m: start(m, kinds=("weight",)), "does not write"),
+        "vectors left alone": (lambda m: start(m, vectors=False), "is as it was"),
+        "tables left alone": (start_some, "wte.weight is as it was"),
+        "LayerNorm scale 0": (
+            then(lambda name, p: p.zero_() if "ln_" in name else None),
+            "LayerNorm's scale",
+        ),
+        "random biases": (
+            then(lambda name, p: p.normal_(0, 0.02) if name.endswith("bias") else None),
+            "it is a bias",
+        ),
+        "shifted": (then(lambda name, p: p.add_(0.01) if p.ndim == 2 else None), "mean"),
+        "uniform": (start_uniform, "not normal"),
+        "tables of variance 1": (
+            then(lambda name, p: p.normal_() if name.startswith("w") else None),
+            "times the deviation",
+        ),
+        "untied": (start_untied, "one table"),
+        "not in place": (lambda m: initialise(GPT(m.config)), "the model is as it was"),
     },
 }

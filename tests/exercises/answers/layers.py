@@ -50,9 +50,11 @@ def dropped(x, p, training, *, keep=None, scale=None, always=False, fixed=False,
 BELL = 1 / math.sqrt(2 * math.pi)
 
 
-def slope_by_steps(x):
+def slope_by_steps(x, approximate="none"):
     step = 1e-5
-    return (F.gelu(x + step) - F.gelu(x - step)) / (2 * step)
+    return (F.gelu(x + step, approximate=approximate) - F.gelu(x - step, approximate=approximate)) / (
+        2 * step
+    )
 
 
 def slope(x, *, below=1.0, bell=1.0, by_x=True, factor=BELL, exponent=0.5):
@@ -61,56 +63,90 @@ def slope(x, *, below=1.0, bell=1.0, by_x=True, factor=BELL, exponent=0.5):
     return below * torch.special.ndtr(x) + bell * (x if by_x else 1) * curve
 
 
-def slope_of_the_tanh_form(x):
+def slope_by_autograd(x):
     x = x.clone().requires_grad_()
-    return torch.autograd.grad(F.gelu(x, approximate="tanh").sum(), x)[0]
+    F.gelu(x).sum().backward()
+    return x.grad
+
+
+def linear_by_autograd(dY, X, W):
+    leaves = [t.requires_grad_() for t in (X, W, torch.zeros(len(W), dtype=W.dtype))]
+    return torch.autograd.grad(F.linear(*leaves), leaves, dY)
+
+
+def dropped_with(**switches):
+    return lambda *given: dropped(*given, **switches)
+
+
+def slope_with(**switches):
+    return lambda x: slope(x, **switches)
 
 
 ALTERNATIVES = {
-    "rms_norm": [by_rows, root_mean_square],
-    "linear_backward": [by_outer_products],
+    "rms_norm": [by_rows, root_mean_square, lambda x, w, eps: by_rows(x.float(), w.float(), eps).numpy()],
+    "linear_backward": [by_outer_products, lambda *given: [t.float() for t in by_outer_products(*given)]],
     "dropout": [dropped, lambda x, p, training: F.dropout(x, p, training)],
-    "gelu_slope": [slope, slope_by_steps],
+    "gelu_slope": [slope, slope_by_steps, lambda x: slope(x.float()).tolist()],
 }
 
 BUGS = {
     "rms_norm": {
-        "centred": lambda *a: root_mean_square(*a, centre=True),
-        "not scaled": lambda *a: root_mean_square(*a, scale=False),
-        "eps outside the root": lambda *a: root_mean_square(*a, outside=True),
-        "over all dimensions": lambda x, w, eps=1e-5: x / ((x * x).mean() + eps).sqrt() * w,
-        "sum instead of mean": lambda x, w, eps=1e-5: x / ((x * x).sum(-1, keepdim=True) + eps).sqrt() * w,
-        "eps left out": lambda x, w, eps=1e-5: root_mean_square(x, w, 0.0),
+        "centred": (lambda *a: root_mean_square(*a, centre=True), "LayerNorm"),
+        "not scaled": (lambda *a: root_mean_square(*a, scale=False), "weight"),
+        "eps outside the root": (lambda *a: root_mean_square(*a, outside=True), "under the root"),
+        "over all dimensions": (
+            lambda x, w, eps=1e-5: x / ((x * x).mean() + eps).sqrt() * w,
+            "last dimension",
+        ),
+        "sum instead of mean": (
+            lambda x, w, eps=1e-5: x / ((x * x).sum(-1, keepdim=True) + eps).sqrt() * w,
+            "not their sum",
+        ),
+        "no root": (
+            lambda x, w, eps=1e-5: x / ((x * x).mean(-1, keepdim=True) + eps) * w,
+            "the root is missing",
+        ),
+        "eps left out": (lambda x, w, eps=1e-5: root_mean_square(x, w, 0.0), "eps is left out"),
     },
     "linear_backward": {
-        "dX not multiplied": changed(0, lambda dY, X, W: X),
-        "dW turned over": changed(1, lambda dY, X, W: X.T @ dY),
-        "dW from the weights": changed(1, lambda dY, X, W: W),
-        "db averaged": changed(2, lambda dY, X, W: dY.mean(dim=0)),
-        "db not summed": changed(2, lambda dY, X, W: dY),
-        "wrong order": lambda dY, X, W: by_outer_products(dY, X, W)[::-1],
+        "dX not multiplied": (changed(0, lambda dY, X, W: X), "X itself"),
+        "dW transposed": (changed(1, lambda dY, X, W: X.T @ dY), "transposed"),
+        "dW from the weights": (changed(1, lambda dY, X, W: W), "W itself"),
+        "dW averaged": (changed(1, lambda dY, X, W: dY.T @ X / len(X)), "dW: it is the sum"),
+        "db averaged": (changed(2, lambda dY, X, W: dY.mean(dim=0)), "db: it is the sum"),
+        "db not summed": (changed(2, lambda dY, X, W: dY), "not summed"),
+        "wrong order": (lambda dY, X, W: by_outer_products(dY, X, W)[::-1], "the order"),
+        "db forgotten": (lambda dY, X, W: by_outer_products(dY, X, W)[:2], "3 values"),
+        "by autograd": (linear_by_autograd, "autograd"),
     },
     "dropout": {
-        "not scaled": lambda *a: dropped(*a, scale=lambda p: 1.0),
-        "scaled the wrong way": lambda *a: dropped(*a, scale=lambda p: 1 - p),
-        "divided by p": lambda *a: dropped(*a, scale=lambda p: 1 / max(p, 1e-9)),
-        "p is kept": lambda *a: dropped(*a, keep=lambda p: p),
-        "left on in evaluation": lambda *a: dropped(*a, always=True),
-        "scaled in evaluation": lambda x, p, t: dropped(x, p, t, scale=lambda p: 1.0) if t else x * (1 - p),
-        "the same numbers each time": lambda *a: dropped(*a, fixed=True),
-        "whole rows": lambda *a: dropped(*a, shape=lambda s: (*s[:-1], 1)),
-        "whole columns": lambda *a: dropped(*a, shape=lambda s: s[-1:]),
-        "training and evaluation swapped": lambda x, p, t: dropped(x, p, not t),
+        "not scaled": (dropped_with(scale=lambda p: 1.0), "not scaled"),
+        "scaled the wrong way": (dropped_with(scale=lambda p: 1 - p), "multiplied by 1 - p"),
+        "divided by p": (dropped_with(scale=lambda p: 1 / max(p, 1e-9)), "divided by p"),
+        "p is kept": (dropped_with(keep=lambda p: p), "not to keep"),
+        "left on in evaluation": (dropped_with(always=True), "yours drops numbers"),
+        "scaled in evaluation": (
+            lambda x, p, t: dropped(x, p, t, scale=lambda p: 1.0) if t else x * (1 - p),
+            "scales it by 1 - p",
+        ),
+        "the same numbers each time": (dropped_with(fixed=True), "seed"),
+        "whole rows": (dropped_with(shape=lambda s: (*s[:-1], 1)), "whole rows"),
+        "whole columns": (dropped_with(shape=lambda s: s[-1:]), "whole rows or columns"),
+        "training and evaluation swapped": (lambda x, p, t: dropped(x, p, not t), "the other way round"),
     },
     "gelu_slope": {
-        "no product rule": lambda x: slope(x, bell=0.0),
-        "second part alone": lambda x: slope(x, below=0.0),
-        "second part not multiplied with x": lambda x: slope(x, by_x=False),
-        "bell curve without its factor": lambda x: slope(x, factor=1.0),
-        "wrong exponent": lambda x: slope(x, exponent=1.0),
-        "subtracted": lambda x: slope(x, bell=-1.0),
-        "GELU itself": F.gelu,
-        "slope of ReLU": lambda x: (x > 0).to(x.dtype),
-        "slope of the tanh form": slope_of_the_tanh_form,
+        "no product rule": (slope_with(bell=0.0), "Φ alone"),
+        "second part alone": (slope_with(below=0.0), "bell curve alone"),
+        "second part not multiplied with x": (slope_with(by_x=False), "multiplied with x"),
+        "bell curve without its factor": (slope_with(factor=1.0), "factor"),
+        "wrong exponent": (slope_with(exponent=1.0), "exponent"),
+        "subtracted": (slope_with(bell=-1.0), "not subtracted"),
+        "GELU itself": (F.gelu, "GELU itself"),
+        "slope of ReLU": (lambda x: (x > 0).to(x.dtype), "ReLU"),
+        "slope of the tanh form": (
+            lambda x: slope_by_steps(x, approximate="tanh"),
+            "tanh form",
+        ),
+        "by autograd": (slope_by_autograd, "autograd"),
     },
 }

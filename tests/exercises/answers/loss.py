@@ -119,53 +119,86 @@ def separate(a, b, block):
     return (b - a).mean(), math.hypot(error_of(blocks(a, block)), error_of(blocks(b, block)))
 
 
+def in_float32(probabilities):
+    return torch.tensor(probabilities).log().mean().neg().exp()
+
+
 ALTERNATIVES = {
-    "perplexity": [by_running_mean, lambda p: float(np.exp(-np.log(p).mean()))],
-    "loss_gradient": [by_one_hot, by_autograd],
-    "exact_loss": [token_by_token, lambda m, t, n: evaluate(m, t, n, batch_size=1)],
-    "compare": [by_loops],
+    "perplexity": [by_running_mean, lambda p: float(np.exp(-np.log(p).mean())), in_float32],
+    "loss_gradient": [by_one_hot, lambda z, t: by_one_hot(z.float(), t).numpy()],
+    "exact_loss": [
+        token_by_token,
+        lambda m, t, n: evaluate(m, t, n, batch_size=1),
+        lambda m, t, n: torch.tensor(token_by_token(m, t, n), dtype=torch.float32),
+    ],
+    "compare": [
+        by_loops,
+        lambda a, b, n: np.float32(by_loops(a, b, n)),
+        lambda a, b, n: by_loops(a.astype(np.float32), b.astype(np.float32), n),
+    ],
 }
 
 BUGS = {
     "perplexity": {
-        "the loss itself": lambda p: -sum(map(math.log, p)) / len(p),
-        "mean of the probabilities": lambda p: len(p) / sum(p),
-        "sum instead of mean": lambda p: math.exp(min(700, -sum(map(math.log, p)))),
-        "base two": lambda p: 2 ** (-sum(map(math.log, p)) / len(p)),
-        "sign forgotten": lambda p: math.exp(sum(map(math.log, p)) / len(p)),
-        "the product underflows": lambda p: max(math.prod(p), 1e-300) ** (-1 / len(p)),
+        "the loss itself": (lambda p: -sum(map(math.log, p)) / len(p), "that is the loss"),
+        "mean of the probabilities": (lambda p: len(p) / sum(p), "mean of the logarithms"),
+        "sum instead of mean": (lambda p: math.exp(min(700, -sum(map(math.log, p)))), "not their sum"),
+        "base two": (lambda p: 2 ** (-sum(map(math.log, p)) / len(p)), "base"),
+        "sign forgotten": (lambda p: math.exp(sum(map(math.log, p)) / len(p)), "sign"),
+        "the product underflows": (lambda p: max(math.prod(p), 1e-300) ** (-1 / len(p)), "rounds to 0"),
+        "divides by the product": (lambda p: (1 / math.prod(p)) ** (1 / len(p)), "rounds to 0"),
+        "float16": (lambda p: torch.tensor(p).half().log().mean().neg().exp(), "yours is"),
+        "nothing returned": (lambda p: None, "must be a number"),
     },
     "loss_gradient": {
-        "sum instead of mean": lambda z, t: by_one_hot(z, t) * len(t),
-        "divided by the vocabulary": lambda z, t: by_one_hot(z, t) * len(t) / z.shape[1],
-        "y - p": lambda z, t: -by_one_hot(z, t),
-        "p alone": lambda z, t: z.softmax(-1) / len(t),
-        "overflows": overflowing,
-        "changes the logits": in_place,
-        "every target in every row": column_for_all,
-        "softmax over the rows": lambda z, t: (z.softmax(0) - F.one_hot(t, z.shape[1])) / len(t),
+        "sum instead of mean": (lambda z, t: by_one_hot(z, t) * len(t), "division by N"),
+        "divided by the vocabulary": (
+            lambda z, t: by_one_hot(z, t) * len(t) / z.shape[1],
+            "size of the vocabulary",
+        ),
+        "y - p": (lambda z, t: -by_one_hot(z, t), "sign"),
+        "p alone": (lambda z, t: z.softmax(-1) / len(t), "p alone"),
+        "overflows": (overflowing, "overflows"),
+        "changes the logits": (in_place, "work on a copy"),
+        "every target in every row": (column_for_all, "in every row"),
+        "softmax over the rows": (
+            lambda z, t: (z.softmax(0) - F.one_hot(t, z.shape[1])) / len(t),
+            "over the rows",
+        ),
+        "by autograd": (by_autograd, "autograd"),
     },
     "exact_loss": {
-        "rest dropped": rest_dropped,
-        "mean of means": mean_of_means,
-        "sum": lambda m, t, n: divided_by(0)(m, t, n) * (len(t) - 1),
-        "divided by N": divided_by(1),
-        "first token of each window never predicted": boundary_lost,
-        "targets not shifted": not_shifted,
-        "sliding window": sliding,
-        "no batch dimension": lambda m, t, n: mean_of(lambda x: m(x[0])[None], t[: n + 1]),
-        "window too long": lambda m, t, n: mean_of(m, t),
+        "rest dropped": (rest_dropped, "shorter window is missing"),
+        "mean of means": (mean_of_means, "weight each mean"),
+        "sum": (lambda m, t, n: divided_by(0)(m, t, n) * (len(t) - 1), "the sum"),
+        "divided by N": (divided_by(1), "predictions, not"),
+        "the token after each window is no target": (boundary_lost, "block_size + 1"),
+        "targets not shifted": (not_shifted, "shift them"),
+        "sliding window": (sliding, "overlap"),
+        "no batch dimension": (
+            lambda m, t, n: mean_of(lambda x: m(x[0])[None], t[: n + 1]),
+            "batch dimension",
+        ),
+        "window too long": (lambda m, t, n: mean_of(m, t), "is the most"),
+        "the first window only": (lambda m, t, n: mean_of(m, t[: n + 1]), "each once"),
     },
     "compare": {
-        "turned round": lambda a, b, n: by_loops(b, a, n),
-        "deviation instead of error": lambda a, b, n: ((b - a).mean(), blocks(b - a, n).std(ddof=1)),
-        "ddof 0": lambda a, b, n: ((b - a).mean(), error_of(blocks(b - a, n), ddof=0)),
-        "characters as independent": lambda a, b, n: ((b - a).mean(), error_of(b - a)),
-        "as if separate texts": separate,
-        "rest left out of the mean": lambda a, b, n: (
-            blocks(b - a, n).mean(),
-            error_of(blocks(b - a, n)),
+        "sign reversed": (lambda a, b, n: by_loops(b, a, n), "sign"),
+        "deviation instead of error": (
+            lambda a, b, n: ((b - a).mean(), blocks(b - a, n).std(ddof=1)),
+            "smaller by √n",
         ),
-        "the mean alone": lambda a, b, n: (b - a).mean(),
+        "divided by n": (
+            lambda a, b, n: ((b - a).mean(), blocks(b - a, n).std(ddof=1) / (len(a) // n)),
+            "not by n",
+        ),
+        "ddof 0": (lambda a, b, n: ((b - a).mean(), error_of(blocks(b - a, n), ddof=0)), "ddof=1"),
+        "characters as independent": (lambda a, b, n: ((b - a).mean(), error_of(b - a)), "independent"),
+        "as if separate texts": (separate, "separate texts"),
+        "rest left out of the mean": (
+            lambda a, b, n: (blocks(b - a, n).mean(), error_of(blocks(b - a, n))),
+            "fill no block",
+        ),
+        "the mean alone": (lambda a, b, n: (b - a).mean(), "2 values"),
     },
 }

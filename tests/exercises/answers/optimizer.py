@@ -1,5 +1,7 @@
 """Right and wrong answers to the exercises of chapter 09, on which its checkers are tested."""
 
+import math
+
 import torch
 
 
@@ -14,6 +16,11 @@ def wsd(step, max_lr, warmup_steps, decay_steps, max_steps, *, first=1, late=0, 
     left = max_steps - step + late
     share = min(1.0, left / decay_steps)
     return max_lr * (end + (1 - end) * (max(0.0, share) if floor else share))
+
+
+def wsd_with_cosine(step, max_lr, warmup_steps, decay_steps, max_steps):
+    left = max(0.0, min(1.0, (max_steps - step) / decay_steps))
+    return max_lr * min(1.0, (step + 1) / warmup_steps, (1 - math.cos(math.pi * left)) / 2)
 
 
 def adamw(w, g, m, v, n, lr, beta1, beta2, eps, weight_decay, *bugs):
@@ -39,6 +46,8 @@ def adamw(w, g, m, v, n, lr, beta1, beta2, eps, weight_decay, *bugs):
     if "decay not scaled by lr" in bugs:
         factor = 1 - weight_decay
     new = factor * w - (-lr if "uphill" in bugs else lr) * m_hat / size
+    if "one factor missing" in bugs:
+        m_new = beta1 * m + g
     if "keeps the corrected means" in bugs:
         m_new, v_new = m_hat, v_hat
     if "not in place" not in bugs:
@@ -111,57 +120,64 @@ def adamw_with(bug):
 
 
 ALTERNATIVES = {
-    "wsd_schedule": [wsd_as_minimum, wsd],
+    "wsd_schedule": [wsd_as_minimum, wsd, lambda *given: torch.tensor(wsd(*given))],
     "adamw_step": [adamw, adamw_by_lerp],
-    "decay_groups": [groups, groups_by_sorting],
+    "decay_groups": [groups, groups_by_sorting, lambda *given: tuple(groups(*given))],
 }
 
 BUGS = {
     "wsd_schedule": {
-        "starts at zero": schedule_with(first=0),
-        "never decays": lambda step, max_lr, warmup, decay, end: max_lr * min(1.0, (step + 1) / warmup),
-        "no warm-up": lambda step, max_lr, warmup, decay, end: (
-            max_lr * max(0.0, min(1.0, (end - step) / decay))
+        "starts at zero": (schedule_with(first=0), "do nothing"),
+        "never decays": (
+            lambda step, max_lr, warmup, decay, end: max_lr * min(1.0, (step + 1) / warmup),
+            "does not go down",
         ),
-        "decay one step late": schedule_with(late=1),
-        "decay one step early": schedule_with(late=-1),
-        "negative after the end": schedule_with(floor=False),
-        "ends at a tenth": schedule_with(end=0.1),
-        "forgets max_lr": lambda step, max_lr, *rest: wsd(step, 1.0, *rest),
+        "no warm-up": (
+            lambda step, max_lr, warmup, decay, end: max_lr * max(0.0, min(1.0, (end - step) / decay)),
+            "warm-up is missing",
+        ),
+        "decay one step late": (schedule_with(late=1), "one step late"),
+        "decay one step early": (schedule_with(late=-1), "one step early"),
+        "negative after the end": (schedule_with(floor=False), "negative"),
+        "ends at a tenth": (schedule_with(end=0.1), "reach 0"),
+        "forgets max_lr": (lambda step, max_lr, *rest: wsd(step, 1.0, *rest), "max_lr is left out"),
+        "a cosine": (wsd_with_cosine, "straight line"),
+        "prints": (lambda *given: None, "must be a number"),
     },
     "adamw_step": {
-        bug: adamw_with(bug)
-        for bug in (
-            "coupled decay",
-            "decay written into the gradient",
-            "no decay",
-            "decay not scaled by lr",
-            "no bias correction",
-            "correction counts from 2",
-            "eps inside the root",
-            "no root",
-            "uphill",
-            "v of absolute values",
-            "keeps the corrected means",
-            "not in place",
-        )
+        bug: (adamw_with(bug), word)
+        for bug, word in {
+            "coupled decay": "coupled",
+            "decay written into the gradient": "changed the gradient",
+            "no decay": "decay is missing",
+            "decay not scaled by lr": "scaled by the learning rate",
+            "no bias correction": "as they are",
+            "correction counts from 2": "counts from 1",
+            "eps inside the root": "outside the root",
+            "no root": "divide by the root",
+            "uphill": "uphill",
+            "v of absolute values": "not of |g|",
+            "one factor missing": "factor 1 - beta",
+            "keeps the corrected means": "keeps the corrected mean",
+            "not in place": "in place",
+        }.items()
     },
     "decay_groups": {
-        bug: groups_with(bug)
-        for bug in (
-            "tied table twice",
-            "frozen ones too",
-            "all that are called weight",
-            "vectors decay",
-            "matrices only",
-            "no vectors",
-            "drops what is neither",
-            "a vector in both",
-            "generators",
-            "exchanged",
-            "a decay of its own",
-            "both decay",
-        )
+        bug: (groups_with(bug), word)
+        for bug, word in {
+            "tied table twice": "listed twice",
+            "frozen ones too": "frozen",
+            "all that are called weight": "for its name",
+            "vectors decay": "is a vector",
+            "matrices only": "3 dimensions",
+            "no vectors": "neither group",
+            "drops what is neither": "gain [] is in neither",
+            "a vector in both": "listed twice",
+            "generators": "must be a list",
+            "exchanged": "exchanged",
+            "a decay of its own": "as was asked for",
+            "both decay": "must not decay",
+        }.items()
     }
-    | {"one list": lambda model, weight_decay: list(model.parameters())},
+    | {"one list": (lambda model, weight_decay: list(model.parameters()), "2 values")},
 }

@@ -1,5 +1,6 @@
 """Right answers and planted bugs for the exercises of chapter 14."""
 
+import numpy as np
 import torch
 
 
@@ -10,38 +11,18 @@ def rate_first(m, k, n, width, peak, bandwidth):
     return flops / rate, flops / moved < peak / bandwidth
 
 
-def the_sum(m, k, n, width, peak, bandwidth):
-    computing, moving = 2 * m * k * n / peak, width * (m * k + k * n + m * n) / bandwidth
-    return computing + moving, moving > computing
+def longest(
+    m, k, n, width, peak, bandwidth, *, flops=2, bytes_each=None, moved=None, combine=max, exchanged=False
+):
+    """From the two times, with switches for the bugs."""
+    computing = flops * m * k * n / peak
+    numbers = m * k + k * n + m * n if moved is None else moved(m, k, n)
+    moving = (bytes_each or width) * numbers / bandwidth
+    return combine(computing, moving), (moving > computing) != exchanged
 
 
-def the_shorter(m, k, n, width, peak, bandwidth):
-    computing, moving = 2 * m * k * n / peak, width * (m * k + k * n + m * n) / bandwidth
-    return min(computing, moving), moving > computing
-
-
-def one_flop(m, k, n, width, peak, bandwidth):
-    computing, moving = m * k * n / peak, width * (m * k + k * n + m * n) / bandwidth
-    return max(computing, moving), moving > computing
-
-
-def no_width(m, k, n, width, peak, bandwidth):
-    computing, moving = 2 * m * k * n / peak, (m * k + k * n + m * n) / bandwidth
-    return max(computing, moving), moving > computing
-
-
-def result_not_written(m, k, n, width, peak, bandwidth):
-    computing, moving = 2 * m * k * n / peak, width * (m * k + k * n) / bandwidth
-    return max(computing, moving), moving > computing
-
-
-def wrong_way_round(m, k, n, width, peak, bandwidth):
-    computing, moving = 2 * m * k * n / peak, width * (m * k + k * n + m * n) / bandwidth
-    return max(computing, moving), computing > moving
-
-
-def only_seconds(m, k, n, width, peak, bandwidth):
-    return max(2 * m * k * n / peak, width * (m * k + k * n + m * n) / bandwidth)
+def time_with(**switches):
+    return lambda *given: longest(*given, **switches)
 
 
 def with_slices(record, function, x):
@@ -52,6 +33,20 @@ def with_slices(record, function, x):
         buffer[...] = new
         replay()
         return out + 0
+
+    return call
+
+
+def replayed_at_once(record, function, x):
+    """The replay is tried before the first call; outputs are lists of numbers."""
+    buffer, out = torch.empty_like(x), torch.empty_like(x)
+    replay = record(function, buffer, out)
+    replay()
+
+    def call(new):
+        buffer.copy_(new)
+        replay()
+        return out.tolist()
 
     return call
 
@@ -124,6 +119,30 @@ def forgets_to_replay(record, function, x):
     return call
 
 
+def records_again(record, function, x):
+    out = torch.empty_like(x)
+    record(function, x.clone(), out)
+
+    def call(new):
+        out = torch.empty_like(new)
+        record(function, new, out)
+        return out
+
+    return call
+
+
+def copies_too_late(record, function, x):
+    buffer, out = x.clone(), torch.empty_like(x)
+    replay = record(function, buffer, out)
+
+    def call(new):
+        replay()
+        buffer.copy_(new)
+        return out.clone()
+
+    return call
+
+
 def in_place(record, function, x):
     buffer = x.clone()
     replay = record(function, buffer, buffer)
@@ -183,37 +202,58 @@ def means_of_chunks(chunks):
     return sum(p[0] for p in pairs) / len(pairs), sum(p[1] for p in pairs) / len(pairs)
 
 
+def all_at_once(chunks):
+    whole = torch.cat(list(chunks)).double()
+    return whole.mean().item(), whole.var(correction=0).item()
+
+
+def combined_with(**switches):
+    return lambda chunks: combined(chunks, **switches)
+
+
 ALTERNATIVES = {
-    "product_time": [rate_first],
-    "recorded": [with_slices],
-    "one_pass": [welford, in_float64],
+    "product_time": [rate_first, lambda *given: list(map(np.float32, longest(*given)))],
+    "recorded": [with_slices, replayed_at_once],
+    "one_pass": [welford, in_float64, lambda chunks: torch.tensor(welford(chunks))],
 }
 
 BUGS = {
     "product_time": {
-        "the sum of both times": the_sum,
-        "the shorter time": the_shorter,
-        "one FLOP for each product": one_flop,
-        "numbers instead of bytes": no_width,
-        "the result is not written": result_not_written,
-        "limits the wrong way round": wrong_way_round,
-        "only the seconds": only_seconds,
+        "the sum of both times": (time_with(combine=lambda a, b: a + b), "not the sum"),
+        "the shorter time": (time_with(combine=min), "not the shorter"),
+        "one FLOP for each product": (time_with(flops=1), "2 FLOPs"),
+        "numbers instead of bytes": (time_with(bytes_each=1), "`width` bytes"),
+        "the result is not written": (
+            time_with(moved=lambda m, k, n: m * k + k * n),
+            "the result is written",
+        ),
+        "the matrices are not read": (time_with(moved=lambda m, k, n: m * n), "the two matrices are read"),
+        "memory forgotten": (time_with(moved=lambda m, k, n: 0), "memory is left out"),
+        "limits the wrong way round": (time_with(exchanged=True), "you say memory"),
+        "only the seconds": (lambda *given: longest(*given)[0], "2 values"),
     },
     "recorded": {
-        "rebinds the buffer": rebinds,
-        "hands out the recording's own output": hands_out_its_own,
-        "records at each call": records_each_time,
-        "runs the function again": runs_it_again,
-        "records on the example itself": overwrites_the_example,
-        "never replays": forgets_to_replay,
-        "output over input": in_place,
+        "rebinds the buffer": (rebinds, "belongs to the example"),
+        "hands out the recording's own output": (hands_out_its_own, "hand out a copy"),
+        "records at the calls only": (records_each_time, "before the first call"),
+        "records again": (records_again, "every call records"),
+        "runs the function again": (runs_it_again, "ran again"),
+        "records on the example itself": (overwrites_the_example, "example input was overwritten"),
+        "never replays": (forgets_to_replay, "without replay()"),
+        "copies after the replay": (copies_too_late, "before the replay"),
+        "output over input": (in_place, "share their memory"),
     },
     "one_pass": {
-        "mean of squares minus square of the mean": squares_minus_square,
-        "forgets the distance of the means": lambda chunks: combined(chunks, between=False),
-        "weighs all chunks alike": lambda chunks: combined(chunks, weigh=False),
-        "divides by the count minus one": lambda chunks: combined(chunks, last=1),
-        "means of the chunks": means_of_chunks,
-        "standard deviation": lambda chunks: (lambda a: (a[0], a[1] ** 0.5))(combined(chunks)),
+        "mean of squares minus square of the mean": (squares_minus_square, "loses its digits"),
+        "forgets the distance of the means": (combined_with(between=False), "is left out"),
+        "weighs all chunks alike": (combined_with(weigh=False), "half-way"),
+        "divides by the count minus one": (combined_with(last=1), "minus one"),
+        "means of the chunks": (means_of_chunks, "plain mean"),
+        "standard deviation": (
+            lambda chunks: (lambda a: (a[0], a[1] ** 0.5))(combined(chunks)),
+            "standard deviation",
+        ),
+        "all kept": (all_at_once, "are kept"),
+        "the mean alone": (lambda chunks: combined(chunks)[0], "2 values"),
     },
 }

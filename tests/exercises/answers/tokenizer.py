@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import numpy as np
+
 from gptlib.tokenizer import merge
 
 
@@ -95,36 +97,67 @@ def numbers_from_zero(ids, pairs):
     return ids
 
 
+def without_overlap(ids):
+    pairs = Counter(zip(ids[::2], ids[1::2], strict=False))
+    return min(pairs, key=lambda pair: (-pairs[pair], pair))
+
+
 ALTERNATIVES = {
-    "most_frequent_pair": [by_sorting],
-    "code_points": [by_strings, read],
-    "encode_with": [earliest_first],
+    "most_frequent_pair": [
+        by_sorting,
+        lambda ids: list(by_sorting(ids)),
+        lambda ids: np.array(by_sorting(ids)),
+    ],
+    "code_points": [
+        by_strings,
+        read,
+        lambda data: tuple(read(data)),
+        lambda data: np.array(read(data), dtype=int),
+    ],
+    "encode_with": [earliest_first, lambda *given: tuple(earliest_first(*given))],
 }
 
 BUGS = {
     "most_frequent_pair": {
-        "first of equals": lambda ids: pairs_of(ids).most_common(1)[0][0],
-        "highest of equals": lambda ids: max(pairs_of(ids), key=lambda pair: (pairs_of(ids)[pair], pair)),
-        "rarest": lambda ids: min(pairs_of(ids), key=lambda pair: (pairs_of(ids)[pair], pair)),
-        "pairs without overlap": lambda ids: by_sorting(ids) if len(ids) < 3 else tuple(ids[2:4]),
-        "most frequent single ids": lambda ids: tuple(i for i, _ in Counter(ids).most_common(2)),
+        "first of equals": (lambda ids: pairs_of(ids).most_common(1)[0][0], "yours is the first"),
+        "highest of equals": (
+            lambda ids: max(pairs_of(ids), key=lambda pair: (pairs_of(ids)[pair], pair)),
+            "yours is the highest",
+        ),
+        "rarest": (lambda ids: min(pairs_of(ids), key=lambda pair: (pairs_of(ids)[pair], pair)), "rarest"),
+        "pairs without overlap": (without_overlap, "overlap"),
+        "most frequent single ids": (
+            lambda ids: tuple(i for i, _ in Counter(ids).most_common(2)),
+            "count pairs of neighbours",
+        ),
+        "with its count": (lambda ids: pairs_of(ids).most_common(1), "2 values"),
     },
     "code_points": {
-        "the bytes themselves": list,
-        "leading bits kept": lambda data: read(data, mask=False),
-        "eight bits from each byte": lambda data: read(data, shift=8),
-        "marks of following bytes kept": lambda data: read(data, strip=0xFF),
-        "no four bytes": lambda data: read(data, most=3),
-        "a wrong border": lambda data: read(data, lengths=(128, 224, 248)),
-        "a tuple": lambda data: tuple(read(data)),
+        "the bytes themselves": (list, "these are the bytes"),
+        "leading bits kept": (lambda data: read(data, mask=False), "only tell the length"),
+        "eight bits from each byte": (lambda data: read(data, shift=8), "not by 8"),
+        "marks of following bytes kept": (lambda data: read(data, strip=0xFF), "its mark"),
+        "no four bytes": (lambda data: read(data, most=3), "four bytes are not read"),
+        "a wrong border of four bytes": (lambda data: read(data, lengths=(128, 224, 248)), "240 or more"),
+        "a wrong border of three bytes": (
+            lambda data: read(data, lengths=(128, 230, 240)),
+            "below 128, 224, 240",
+        ),
+        "characters": (lambda data: "".join(map(chr, read(data))), "a list of numbers"),
+        "decoded": (lambda data: [ord(character) for character in data.decode()], "decode"),
+        "decoded in slices": (lambda data: [ord(character) for character in data[:].decode()], "decode"),
     },
     "encode_with": {
-        "only the first place": only_the_first_place,
-        "from the right": from_the_right,
-        "latest pair first": latest_first,
-        "most frequent pair first": most_frequent_first,
-        "only one round": lambda ids, pairs: merge(ids, pairs[0], 256) if pairs else list(ids),
-        "changes the list it was given": in_place,
-        "numbers from 0": numbers_from_zero,
+        "only the first place": (only_the_first_place, "at its first place"),
+        "from the right": (from_the_right, "left to right"),
+        "latest pair first": (latest_first, "begins with the latest"),
+        "most frequent pair first": (most_frequent_first, "takes the most frequent"),
+        "only one round": (
+            lambda ids, pairs: merge(ids, pairs[0], 256) if pairs else list(ids),
+            "one round",
+        ),
+        "changes the list it was given": (in_place, "copy"),
+        "numbers from 0": (numbers_from_zero, "begins at 0"),
+        "text": (lambda *given: str(earliest_first(*given)), "a list of ids"),
     },
 }

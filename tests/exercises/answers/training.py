@@ -1,5 +1,6 @@
 """Right and wrong answers to the exercises of chapter 10, on which its checkers are tested."""
 
+import numpy as np
 import torch
 
 
@@ -111,43 +112,73 @@ def smallest(batch, fits):
 
 
 ALTERNATIVES = {
-    "largest_micro_batch": [divisors, upwards],
-    "accumulated_gradient": [as_sum_of_rows, row_by_row],
-    "next_scale": [one_expression, scale_rule],
+    "largest_micro_batch": [divisors, upwards, lambda batch, fits: torch.tensor(divisors(batch, fits))],
+    "accumulated_gradient": [
+        as_sum_of_rows,
+        row_by_row,
+        lambda f, x, y, micro: as_sum_of_rows(f, x, y, micro).float().numpy(),
+    ],
+    "next_scale": [one_expression, scale_rule, lambda *given: list(map(np.float32, scale_rule(*given)))],
 }
 
 BUGS = {
     "largest_micro_batch": {
-        "only halves": halves,
-        "does not divide": whatever_fits,
-        "the whole batch": lambda batch, fits: or_else(batch, lambda m: True, without_naming),
-        "always one": smallest,
-        "zero when nothing fits": lambda batch, fits: or_else(batch, fits, lambda batch: 0),
-        "error without the number": lambda batch, fits: or_else(batch, fits, without_naming),
-        "the number of pieces": lambda batch, fits: batch // divisors(batch, fits),
-        "asks again and again": lambda batch, fits: [fits(1) for _ in range(99)] and divisors(batch, fits),
+        "only halves": (halves, "do not only halve"),
+        "does not divide": (whatever_fits, "does not divide"),
+        "the whole batch": (lambda batch, fits: batch, "do not fit"),
+        "always one": (smallest, "1 is not the largest"),
+        "zero when nothing fits": (
+            lambda batch, fits: or_else(batch, fits, lambda batch: 0),
+            "raise a ValueError",
+        ),
+        "error without the number": (
+            lambda batch, fits: or_else(batch, fits, without_naming),
+            "name the batch size",
+        ),
+        "the number of pieces": (lambda batch, fits: batch // divisors(batch, fits), "number of pieces"),
+        "asks again and again": (
+            lambda batch, fits: [fits(1) for _ in range(99)] and divisors(batch, fits),
+            "each try is slow",
+        ),
+        "asks about half a window": (
+            lambda batch, fits: fits(batch / 2) and divisors(batch, fits),
+            "a whole number",
+        ),
     },
     "accumulated_gradient": {
-        "summed without shares": lambda f, x, y, micro: sum(f(a, b) for a, b in pieces(x, y, micro)),
-        "plain mean of the pieces": plain_mean,
-        "sum over the rows": lambda f, x, y, micro: len(x) * as_sum_of_rows(f, x, y, micro),
-        "all rows at once": lambda f, x, y, micro: f(x, y),
-        "short last piece dropped": last_piece_dropped,
-        "only the last piece": only_the_last,
-        "share as if the last piece were full": share_of_micro,
-        "targets of the first piece": lambda f, x, y, micro: as_sum_of_rows(
-            f, x, y[:1].expand(len(y)), micro
+        "summed without shares": (
+            lambda f, x, y, micro: sum(f(a, b) for a, b in pieces(x, y, micro)),
+            "without their shares",
+        ),
+        "plain mean of the pieces": (plain_mean, "too much weight"),
+        "sum over the rows": (
+            lambda f, x, y, micro: len(x) * as_sum_of_rows(f, x, y, micro),
+            "sum over the rows",
+        ),
+        "all rows at once": (lambda f, x, y, micro: f(x, y), "has memory for"),
+        "short last piece dropped": (last_piece_dropped, "shorter piece is missing"),
+        "only the last piece": (only_the_last, "last piece alone"),
+        "share as if the last piece were full": (share_of_micro, "not micro / n"),
+        "the first target for every row": (
+            lambda f, x, y, micro: as_sum_of_rows(f, x, y[:1].expand(len(y)), micro),
+            "its own entry of y",
+        ),
+        "the first piece again and again": (
+            lambda f, x, y, micro: sum(f(x[:micro], y[:micro]) for _ in pieces(x, y, micro)),
+            "exactly once",
         ),
     },
     "next_scale": {
-        "never grows": scale_with(up=1.0),
-        "never shrinks": scale_with(down=1.0),
-        "shrinks to a quarter": scale_with(down=0.25),
-        "grows on overflow": scale_with(down=2.0),
-        "count goes on after an overflow": scale_with(keep=True),
-        "grows one step late": scale_with(late=1),
-        "grows one step early": scale_with(late=-1),
-        "count goes on after growing": scale_with(forget=False),
-        "swapped": lambda *settings: scale_rule(*settings)[::-1],
+        "never grows": (scale_with(up=1.0), "never grows"),
+        "grows fourfold": (scale_with(up=4.0), "must be doubled"),
+        "never shrinks": (scale_with(down=1.0), "1024 became 1024"),
+        "shrinks to a quarter": (scale_with(down=0.25), "halve the scale, 1024 became 256"),
+        "grows on overflow": (scale_with(down=2.0), "1024 became 2048"),
+        "count goes on after an overflow": (scale_with(keep=True), "after an overflow the count"),
+        "grows one step late": (scale_with(late=1), "grows after 4 good steps"),
+        "grows one step early": (scale_with(late=-1), "grows after 2 good steps"),
+        "count goes on after growing": (scale_with(forget=False), "after growing the count"),
+        "exchanged": (lambda *given: scale_rule(*given)[::-1], "exchanged"),
+        "the scale alone": (lambda *given: scale_rule(*given)[0], "2 values"),
     },
 }
