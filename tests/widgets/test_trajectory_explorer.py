@@ -10,9 +10,11 @@ import torch
 from gptlib.widgets.kit.palette import BLUE, VERMILLION
 from gptlib.widgets.trajectory_explorer import (
     CURVATURE,
+    LOSSES,
     MINIMUM,
     RULES,
     START,
+    VALLEY,
     Settings,
     TrajectoryExplorer,
     compute,
@@ -101,7 +103,9 @@ def test_the_picture_shows_as_many_steps_as_asked(painted):
         for steps, other in ((3, None), (60, None), (60, "SGD"))
     )
     assert painted(few, BLUE).sum() < painted(many, BLUE).sum()
-    assert painted(many, VERMILLION).sum() < 20 < painted(compared, VERMILLION).sum()
+    for left, top, right, bottom in (VALLEY, LOSSES):
+        frame = (slice(top, bottom), slice(left, right))
+        assert painted(many, VERMILLION)[frame].sum() == 0 < painted(compared, VERMILLION)[frame].sum()
 
 
 def test_controls_redraw():

@@ -58,9 +58,7 @@ class BookWidget(widgets.VBox):
         try:
             self.state = new_state()
             self.error = ""
-        except (
-            Exception
-        ) as error:  # models and tables may raise anything: the reader gets a line, no traceback
+        except Exception as error:  # a model may raise anything: the reader gets a line, no traceback
             self.error = complaint(error)
             if self.state is not None:
                 self.error += ". Below is still the last input that worked."
