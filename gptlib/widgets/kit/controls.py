@@ -4,7 +4,7 @@ import ipywidgets as widgets
 
 from gptlib.widgets.kit.text import typed
 
-LABEL = {"description_width": "100px"}
+LABEL = {"description_width": "110px"}
 WIDE = {"width": "98%"}
 SLIDER = {"width": "340px"}
 
