@@ -1,89 +1,88 @@
-"""The playground: a prompt, four numbers and a button, and a model writes on, as fast as it draws."""
+"""The playground: a model continues the reader's prompt, and its text appears while it is generated."""
 
-import html
 import time
 from collections.abc import Callable, Iterator
 
 import ipywidgets as widgets
 import torch
 
-from gptlib.widgets.kit.text import complaint, message_html, typed, untyped
+from gptlib.widgets.kit.controls import (
+    LABEL,
+    SLIDER,
+    row,
+    seed_field,
+    temperature_slider,
+    text_field,
+    top_k_choice,
+)
+from gptlib.widgets.kit.page import written
+from gptlib.widgets.kit.text import complaint, untyped
+from gptlib.widgets.kit.widget import BookWidget
 
-SECONDS_BETWEEN_UPDATES = 0.1  # often enough to see it write; each update sends the whole text to the browser
+SECONDS_BETWEEN_UPDATES = 0.1  # each update sends the whole text to the browser
 
 # (prompt, temperature, top_k or None, length, seed) -> the continuation, piece by piece
 StreamText = Callable[[str, float, int | None, int, int], Iterator[str]]
 
 
 def page(prompt: str, continuation: str) -> str:
-    """HTML: the prompt in bold and what was written after it, both escaped, black on white."""
-    style = (
-        "background:#fff;color:#000;border:1px solid #999;padding:8px 12px;min-height:8em;max-width:46em;"
-        "white-space:pre-wrap;overflow-wrap:anywhere;font:15px Menlo,Consolas,'DejaVu Sans Mono',monospace"
-    )
-    return f'<div style="{style}"><b>{html.escape(prompt)}</b>{html.escape(continuation)}</div>'
+    """HTML: the prompt in bold and its continuation; the minimum height keeps the page from jumping."""
+    return written(prompt, continuation, "min-height:8em")
 
 
-class Playground(widgets.VBox):
-    """The widget. `stream_text` continues a prompt and yields the continuation in pieces.
+class Playground(BookWidget):
+    """The widget. `stream_text` yields the continuation of a prompt in pieces.
 
-    The controls are attributes (`prompt`, `temperature`, `top_k`, `length`, `seed`, `button`); `write()` does
-    what a click does. Afterwards `text` is the continuation, and `message` what went wrong, if anything did.
+    Controls: `prompt`, `temperature`, `top_k`, `length`, `seed`, `button`; `write()` has the effect of a
+    click. `text` is the continuation.
     """
 
     def __init__(self, stream_text: StreamText, prompt: str = "ROMEO:", temperature: float = 0.8):
-        self.stream_text, self.text = stream_text, ""
-        wide, number = widgets.Layout(width="98%"), {"description_width": "90px"}
-        self.prompt = widgets.Text(typed(prompt), description="prompt", style=number, layout=wide)
-        self.temperature = widgets.FloatSlider(
-            temperature, min=0, max=2, step=0.1, readout_format=".1f", description="temperature", style=number
+        self.stream_text = stream_text
+        self.text = ""
+        self.prompt = text_field(prompt, "prompt")
+        self.temperature = temperature_slider(temperature)
+        self.top_k = top_k_choice()
+        self.length = widgets.IntSlider(
+            200, 20, 240, step=20, description="length", style=LABEL, layout=SLIDER
         )
-        # 0 stands for None, which a Dropdown takes to mean that nothing is chosen
-        choices = [("all", 0), *((str(k), k) for k in (1, 2, 3, 5, 10, 20, 40))]
-        self.top_k = widgets.Dropdown(options=choices, value=0, description="top-k", style=number)
-        self.length = widgets.IntSlider(200, 20, 240, step=20, description="length", style=number)
-        self.seed = widgets.BoundedIntText(1, 0, 2**31 - 1, description="seed", style=number)
+        self.seed = seed_field()
         self.button = widgets.Button(description="Write", button_style="primary")
-        self.message, self.page = widgets.HTML(), widgets.HTML(page(prompt, ""))
-        row = widgets.Layout(flex_flow="row wrap")
-        super().__init__(
-            [
-                self.prompt,
-                widgets.HBox([self.temperature, self.top_k], layout=row),
-                widgets.HBox([self.length, self.seed], layout=row),
-                self.button,
-                self.message,
-                self.page,
-            ]
-        )
+        self.page = widgets.HTML(page(prompt, ""))
+        settings = [row(self.temperature, self.top_k), row(self.length, self.seed)]
+        super().__init__([self.prompt, *settings, self.button], [self.page])
         self.button.on_click(self.write)
 
-    def __repr__(self) -> str:
-        return "Playground: run this notebook to use it"
-
     def write(self, button=None) -> None:
-        """Continue the prompt; the button rests meanwhile, and an error becomes a message below it."""
+        """Continue the prompt; the button is disabled meanwhile, and an error becomes the message."""
+        self.button.disabled = True
+        self.text = self.error = ""
+        self.redraw()
         prompt = untyped(self.prompt.value)
-        self.button.disabled, self.text, self.message.value = True, "", ""
         try:
             if not prompt:
                 raise ValueError("the prompt is empty: give the model at least one character to go on from")
-            shown = time.monotonic()
+            updated = time.monotonic()
             for piece in self.stream_text(
                 prompt, self.temperature.value, self.top_k.value or None, self.length.value, self.seed.value
             ):
                 self.text += piece
-                if time.monotonic() - shown > SECONDS_BETWEEN_UPDATES:
-                    self.page.value, shown = page(prompt, self.text), time.monotonic()
-        except Exception as error:  # whatever the callable raises, the reader gets a line and not a traceback
-            self.message.value = message_html(complaint(error))
-        finally:
-            self.page.value, self.button.disabled = page(prompt, self.text), False
+                if time.monotonic() - updated > SECONDS_BETWEEN_UPDATES:
+                    self.page.value = page(prompt, self.text)
+                    updated = time.monotonic()
+        except Exception as error:  # a model may raise anything: the reader gets a line, no traceback
+            self.error = complaint(error)
+        finally:  # after an interrupt too
+            self.page.value = page(prompt, self.text)
+            self.button.disabled = False
+            self.redraw()
 
 
 def stream_from_model(model, tokenizer) -> StreamText:
-    """The callable for a trained GPT: the same seed writes the same text."""
-    from gptlib.generation import stream  # the playground itself needs no model
+    """The callable for a trained GPT: the same seed gives the same text."""
+    from gptlib.generation import (
+        stream,
+    )  # not at the top: chapter 12 imports this file and builds gptlib.generation
 
     def stream_text(
         prompt: str, temperature: float, top_k: int | None, length: int, seed: int
@@ -94,7 +93,7 @@ def stream_from_model(model, tokenizer) -> StreamText:
         for new in stream(model, idx, length, temperature=temperature, top_k=top_k, generator=generator):
             ids.append(new.item())
             text = tokenizer.decode(ids)
-            if not text.endswith("\ufffd"):  # a character that takes several tokens is not complete yet
+            if not text.endswith("\ufffd"):  # else a character of several tokens is incomplete
                 yield text[len(shown) :]
                 shown = text
 

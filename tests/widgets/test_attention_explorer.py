@@ -1,10 +1,7 @@
-"""The attention explorer where it breaks easily: the first prompt, a changing model, hostile text, the clock.
-
-Runs with ipywidgets 7.7.1 (Colab) as well as with 8.x; the explorer's other tests are in test_widgets.py.
-"""
+"""The attention explorer without a browser: numbers, pictures, bad prompts, hostile tokens, a real model."""
 
 import re
-import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,8 +9,17 @@ import torch
 
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.tokenizer import ByteTokenizer, CharTokenizer
-from gptlib.widgets import CHECKPOINTS, trained_model
-from gptlib.widgets.attention_explorer import AttentionExplorer, explorer_for_model, weights_of_model
+from gptlib.widgets.attention_explorer import (
+    MAX_TOKENS,
+    AttentionExplorer,
+    compute,
+    explorer_for_model,
+    page,
+    render,
+    shade,
+    weights_of_model,
+)
+from gptlib.widgets.shipped_model import trained_model
 
 CHARACTERS = "\n !,:BEMORWabcdefghijklmnopqrstuvwxyz"
 HOSTILE = [
@@ -25,86 +31,249 @@ HOSTILE = [
 ]
 
 
-def tiny(**sizes):
-    config = GPTConfig(**{"vocab_size": len(CHARACTERS), "block_size": 80, **sizes})
-    return GPT(config, torch.Generator().manual_seed(0)).eval()
+def causal_weights(T, n_layer=1, n_head=1):
+    weights = np.tril(np.random.default_rng(0).random((n_layer, n_head, T, T)) + 0.01)
+    return weights / weights.sum(-1, keepdims=True)
 
 
-def uniform(T, n_layer=1, n_head=1):
-    weights = np.tri(T) / np.tri(T).sum(-1, keepdims=True)
-    return np.broadcast_to(weights, (n_layer, n_head, T, T))
+def tiny(vocab_size=37):
+    return GPT(GPTConfig(vocab_size, 80, 3, 2, 16), torch.Generator().manual_seed(0)).eval()
+
+
+def tiny_explorer(prompt="ROMEO:\nso"):
+    return explorer_for_model(tiny(), CharTokenizer(CHARACTERS), prompt)
+
+
+# --- compute
+
+
+def test_uniform_attention_has_the_statistics_known_by_hand():
+    state = compute("abcd", (np.tri(4) / np.tri(4).sum(-1, keepdims=True))[None, None])
+    entropy = (0 + 1 + np.log2(3) + 2) / 4  # n equal weights have log2 n bits
+    distance = (0 + 0.5 + 1 + 1.5) / 4
+    assert state.entropy[0, 0] == pytest.approx(entropy) == pytest.approx(state.uniform_entropy)
+    assert state.distance[0, 0] == pytest.approx(distance) == pytest.approx(state.uniform_distance)
+
+
+def test_a_head_that_looks_at_the_token_before_has_no_entropy_and_distance_one():
+    weights = np.eye(5, k=-1)
+    weights[0, 0] = 1
+    state = compute("abcde", weights[None, None])
+    assert state.entropy[0, 0] == 0 and state.distance[0, 0] == pytest.approx(4 / 5)
+
+
+def test_without_the_mask_uniform_is_over_the_whole_prompt():
+    state = compute("abcd", np.full((1, 1, 4, 4), 0.25), causal=False)
+    assert state.uniform_entropy == 2 and state.entropy[0, 0] == 2
+    assert any("mask is off" in note for note in state.notes)
+
+
+def test_shade_tells_masked_from_zero_and_marks_the_uniform_weight_as_half():
+    weights = np.array([[1, 0, 0], [0, 1, 0], [1 / 3, 1 / 3, 1 / 3]])[None, None]
+    state = compute("abc", weights)
+    brightness = shade(state)[0, 0]
+    assert np.isnan(brightness[0, 1]) and brightness[1, 0] == 0
+    assert brightness[2, 0] == pytest.approx(3**-0.5)
+    against = shade(replace(state, against_uniform=True))[0, 0]
+    assert against[2] == pytest.approx(0.5) and against[1, 0] == 0
+    assert against[1, 1] == pytest.approx(0.5 + 1 / 6)
+
+
+def test_long_prompts_are_cut_and_say_so():
+    state = compute("a" * 100, causal_weights(100))
+    assert len(state.tokens) == MAX_TOKENS == state.weights.shape[-1]
+    assert any("100 tokens" in note and "first 64" in note for note in state.notes)
+    np.testing.assert_allclose(state.weights.sum(-1), 1)
+
+
+def test_a_leaking_mask_is_named_and_shown():
+    state = compute("abc", np.full((1, 1, 3, 3), 1 / 3), causal=True)
+    assert any("leaks" in note and "67 %" in note for note in state.notes)
+    assert not np.isnan(shade(state)).any()
+
+
+@pytest.mark.parametrize(
+    ("weights", "tokens", "complaint"),
+    [
+        (np.ones((3, 3)), "abc", "n_layer, n_head, T, T"),
+        (np.ones((1, 1, 3, 3)), "abc", "sum to 1"),
+        (np.full((1, 1, 3, 3), np.nan), "abc", "sum to 1"),
+        (causal_weights(3), "ab", "a token for each"),
+        (np.ones((1, 1, 0, 0)), "", "a token for each"),
+    ],
+)
+def test_wrong_weights_are_refused(weights, tokens, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        compute(tokens, weights)
+
+
+# --- render and page
+
+
+def test_the_picture_shows_the_weights_where_they_belong(pixels):
+    weights = np.zeros((1, 1, 3, 3))
+    weights[0, 0, [0, 1, 2], [0, 0, 2]] = 1
+    canvas = pixels(render(compute("abc", weights)))
+    yellow = canvas[..., 0] - canvas[..., 2] > 150  # much red, little blue: the bright end of cividis
+    rows, columns = np.nonzero(yellow[:, :-78])  # without the colour bar
+    cell, left, top = 36, columns.min(), rows.min()
+    cells = {((r - top) // cell, (c - left) // cell) for r, c in zip(rows, columns, strict=True)}
+    assert cells == {(0, 0), (1, 0), (2, 2)}  # row: query; column: key
+
+
+def test_several_heads_have_tiles_and_fit_on_a_page(pixels):
+    one = pixels(render(compute("abc", causal_weights(3))))
+    many = render(compute("ROMEO: But, soft!", causal_weights(17, 6, 6)))
+    assert len(many) < 60_000  # bytes: the notebook stores it
+    assert one.shape[1] + 300 < pixels(many).shape[1] <= 1000
+    assert pixels(render(compute("long " * 10, causal_weights(50, 6, 6)))).shape[1] <= 1000
+
+
+def test_long_labels_are_cut(pixels):
+    tokens = ["a very long token indeed", "", "\n", "\x07", "中", HOSTILE[0]]
+    assert pixels(render(compute(tokens, causal_weights(6)))).shape[1] < 460
+
+
+def rule_of_query(text, t):
+    return re.search(rf"\.here:has\(\.q{t}:hover\)[^{{]*{{([^}}]*)}}", text).group(1)
+
+
+def test_the_page_shades_the_keys_of_each_query():
+    state = compute("abc", np.array([[1, 0, 0], [0.25, 0.75, 0], [0, 0.1, 0.9]])[None, None])
+    text = page(state, "here")
+    assert rule_of_query(text, 1) == '--s0:0.50;--l0:"25%";--s1:0.87;--l1:"75%"'
+    assert "script" not in text and "http" not in text
+    ratios = rule_of_query(page(replace(state, against_uniform=True), "here"), 1)
+    assert '--l0:"0.5×"' in ratios and '--l1:"1.5×"' in ratios
+
+
+# --- the widget
+
+
+def test_hostile_tokens_stay_text_wherever_they_are_shown():
+    weights = causal_weights(len(HOSTILE))
+    shown = AttentionExplorer(lambda text, causal: (HOSTILE, weights), "x").page.value
+    assert "<img" not in shown and "<script" not in shown and shown.count("</style>") == 1
+    assert "&lt;img␣src=x␣onerror=&quot;alert(1)&quot;&gt;" in shown
+    assert "&amp;lt;b&amp;gt;" in shown and "\u202e" not in shown
+    styles = re.search(r"<style>(.*)</style>", shown, re.DOTALL).group(1)
+    assert "alert" not in styles  # tokens do not reach the style sheet
+
+
+def test_bytes_that_are_no_character_are_shown():
+    explorer = explorer_for_model(tiny(vocab_size=256), ByteTokenizer(), "<b>&</b>")
+    assert explorer.error == "" and len(explorer.state.tokens) == 8
+    explorer.prompt.value = "é\\n\x00"
+    assert explorer.error == "" and len(explorer.state.tokens) == 4
 
 
 @pytest.mark.parametrize(
     ("prompt", "message"), [("", "the prompt is empty"), ("Zoë", "unknown character &#x27;Z&#x27;")]
 )
 def test_a_bad_first_prompt_gets_a_message_and_a_second_chance(prompt, message):
-    model = tiny(n_layer=3, n_head=2, n_embd=16)
-    explorer = explorer_for_model(model, CharTokenizer(CHARACTERS), prompt, layer=2, head=1)
-    assert message in explorer.message.value and "last prompt" not in explorer.message.value
-    assert explorer.state is None and explorer.reading.value == "" and explorer.image.layout.display == "none"
-    for control in (explorer.mask, explorer.show):  # nothing to draw yet, and no traceback either
+    explorer = tiny_explorer(prompt)
+    assert message in explorer.message.value and explorer.state is None
+    assert explorer.page.value == "" and explorer.image.value == b""
+    for control in (explorer.mask, explorer.show):  # there is nothing to draw, and no traceback either
         control.value = not control.value
         control.value = not control.value
     explorer.prompt.value = "so"
-    assert explorer.message.value == "" and explorer.image.layout.display is None and explorer.image.value
+    assert explorer.message.value == "" and explorer.image.value
     assert list(explorer.layer.options) == [0, 1, 2] and list(explorer.head.options) == [0, 1]
-    assert (explorer.state.layer, explorer.state.head) == (2, 1)
 
 
-def test_every_key_is_followed():
+def test_a_bad_prompt_leaves_the_last_picture_which_still_follows_the_head():
+    explorer = tiny_explorer("so")
+    before = explorer.image.value
+    explorer.prompt.value = "sö"
+    assert "unknown character &#x27;ö&#x27; at position 1" in explorer.message.value
+    assert explorer.state.tokens == ("s", "o") and explorer.image.value == before
+    explorer.head.value = 1
+    assert explorer.image.value != before and "unknown character" in explorer.message.value
+    explorer.prompt.value = "be"
+    assert explorer.error == "" and explorer.message.value == ""
+
+
+def test_the_model_runs_for_each_key_but_not_for_another_head():
     calls = []
 
     def weights_of(text, causal):
         calls.append(text)
-        return list(text), uniform(len(text))
+        return list(text), causal_weights(len(text), 2, 3)
 
     explorer = AttentionExplorer(weights_of, "K")
     assert explorer.prompt.continuous_update
     for text in ("KI", "KIN", "KING"):
         explorer.prompt.value = text
     assert calls == ["K", "KI", "KIN", "KING"] and explorer.state.tokens == tuple("KING")
+    before = explorer.image.value
+    explorer.layer.value = 1
+    explorer.head.value = 2
+    assert (explorer.state.layer, explorer.state.head) == (1, 2)
+    assert "Layer 1, head 2" in explorer.page.value and explorer.image.value != before
+    before = explorer.image.value
+    explorer.show.value = True
+    assert explorer.state.against_uniform and explorer.image.value != before and "×" in explorer.page.value
+    assert len(calls) == 4
 
 
 def test_a_callable_may_change_its_number_of_heads():
     def weights_of(text, causal):
-        return list(text), uniform(len(text), n_layer=len(text), n_head=2)
+        return list(text), causal_weights(len(text), n_layer=len(text), n_head=2)
 
-    explorer = AttentionExplorer(weights_of, "abc", layer=2, head=1)
+    explorer = AttentionExplorer(weights_of, "abc")
+    explorer.layer.value = 2
+    explorer.head.value = 1
     explorer.prompt.value = "ab"
-    assert list(explorer.layer.options) == [0, 1] and explorer.state.layer == 0 and explorer.state.head == 1
-    assert explorer.error == "" and "Layer 0, head 1" in explorer.reading.value
+    assert list(explorer.layer.options) == [0, 1] and explorer.error == ""
+    assert (explorer.state.layer, explorer.state.head) == (0, 1) and "Layer 0, head 1" in explorer.page.value
     explorer.prompt.value = "abcd"
     explorer.layer.value = 3
     assert explorer.state.layer == 3
 
 
-def test_hostile_tokens_stay_text_wherever_they_are_shown():
-    explorer = AttentionExplorer(lambda text, causal: (HOSTILE, uniform(len(HOSTILE))), "x")
-    shown = explorer.reading.value
-    assert "<img" not in shown and "<script" not in shown and shown.count("</style>") == 1
-    assert "&amp;lt;b&amp;gt;" in shown and "\u202e" not in shown
-    styles = re.search(r"<style>(.*)</style>", shown, re.DOTALL).group(1)
-    assert "alert" not in styles  # tokens do not reach the style sheet at all
-
-    def fails(text, causal):
-        raise ValueError(HOSTILE[0])
-
-    explorer = AttentionExplorer(fails, "x")
-    assert "<img" not in explorer.message.value and "&lt;img" in explorer.message.value
+def test_the_mask_can_be_taken_off_and_put_back():
+    explorer = tiny_explorer()
+    with_mask = explorer.state.weights
+    assert np.triu(with_mask, 1).max() == 0
+    explorer.mask.value = False
+    assert explorer.state.weights[0, 0, 0, -1] > 0 and "mask is off" in explorer.message.value
+    explorer.mask.value = True
+    np.testing.assert_array_equal(explorer.state.weights, with_mask)
+    assert explorer.message.value == ""
 
 
-def test_hostile_bytes_typed_by_the_reader_stay_text():
-    model = tiny(vocab_size=256, n_layer=1, n_head=1, n_embd=8)
-    explorer = explorer_for_model(model, ByteTokenizer(), "<b>&</b>")
-    assert explorer.error == "" and len(explorer.state.tokens) == 8
-    assert "<b>" not in explorer.reading.value and "&lt;" in explorer.reading.value
-    explorer.prompt.value = "é\\n\x00"  # tokens that are no whole character, a line break, a zero byte
-    assert explorer.error == "" and len(explorer.state.tokens) == 4
+# --- a trained model
+
+
+def test_the_weights_are_those_inside_the_model():
+    model, tokenizer = tiny(), CharTokenizer(CHARACTERS)
+    explorer = explorer_for_model(model, tokenizer, "ROMEO:")
+    explorer.prompt.value = "so\\nbe it"
+    assert explorer.state.tokens == tuple("so\nbe it") and "⏎" in explorer.page.value
+    seen = []
+    for block in model.h:
+        block.attn.register_forward_pre_hook(lambda attn, inputs: seen.append(attn.weights(inputs[0])[0]))
+    with torch.no_grad():
+        model(torch.tensor([tokenizer.encode("so\nbe it")]))
+    np.testing.assert_allclose(explorer.state.weights, torch.stack(seen).numpy(), atol=1e-6)
+
+
+def test_the_model_keeps_its_mode():
+    model = tiny().train()
+    weights_of_model(model, CharTokenizer(CHARACTERS))("so", True)
+    assert model.training
+
+
+def test_a_prompt_beyond_the_context_is_cut():
+    explorer = tiny_explorer()
+    explorer.prompt.value = "abc" * 100
+    assert len(explorer.state.tokens) == MAX_TOKENS
+    assert "300 tokens" in explorer.message.value and "first 64" in explorer.message.value
 
 
 def test_the_model_runs_in_one_thread_and_the_reader_gets_the_others_back():
-    model, tokenizer, seen = tiny(n_layer=1, n_head=1, n_embd=8), CharTokenizer(CHARACTERS), []
+    model, tokenizer, seen = tiny(), CharTokenizer(CHARACTERS), []
     model.h[0].register_forward_hook(lambda *_: seen.append(torch.get_num_threads()))
     before = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -120,24 +289,7 @@ def test_the_model_runs_in_one_thread_and_the_reader_gets_the_others_back():
         torch.set_num_threads(before)
 
 
-def milliseconds(action, repeats=7) -> float:
-    """The shortest time of an action: what it costs when nothing else runs."""
-    times = []
-    for i in range(repeats):
-        start = time.perf_counter()
-        action(i)
-        times.append(1000 * (time.perf_counter() - start))
-    return min(times)
-
-
-def test_redraw_and_recompute_are_quick_for_the_longest_prompt():
-    if not (CHECKPOINTS / "char-gpu-best").is_dir():
-        pytest.skip("data/checkpoints/char-gpu-best is not here")
+def test_the_shipped_models_heads_have_learned_to_choose():
     trained = trained_model()
-    text = "But, soft! what light through yonder window breaks? It is the eas"
-    explorer = explorer_for_model(trained.model, trained.tokenizer, text)
-    assert len(explorer.state.tokens) == 64 and explorer.state.weights.shape[:2] == (6, 6)
-    assert milliseconds(lambda i: setattr(explorer.head, "value", (i + 1) % 6)) < 100
-    assert milliseconds(lambda i: setattr(explorer.prompt, "value", "abcdefg"[i] + text[1:])) < 300
-    assert milliseconds(lambda i: setattr(explorer.mask, "value", not explorer.mask.value)) < 300
-    assert explorer.state.tokens[0] == "g"
+    explorer = explorer_for_model(trained.model, trained.tokenizer, "ROMEO:\nBut, soft!")
+    assert explorer.state.entropy.min() < 0.5 * explorer.state.uniform_entropy

@@ -279,8 +279,8 @@ def bench_tokenizer() -> list[dict]:
 def bench_widget() -> list[dict]:
     """The attention explorer on the shipped model: redraw after a click, recompute after a new prompt."""
     try:
-        from gptlib.widgets import trained_model
         from gptlib.widgets.attention_explorer import explorer_for_model
+        from gptlib.widgets.shipped_model import trained_model
     except ImportError as missing:
         print(f"no {missing.name}: the widget is skipped", file=sys.stderr)
         return []

@@ -1,1 +1,1 @@
-"""What all widgets are drawn and written with."""
+"""What all widgets share: colours, figure style, font, pen, HTML, text, controls, and the base class."""
