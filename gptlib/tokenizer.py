@@ -179,25 +179,25 @@ def joined(ids: list[int], merges: dict[tuple[int, int], int]) -> tuple[int, ...
     """`ids` after all merges, earliest first. `merges` gives a pair's new id; earlier merges have smaller ones.
 
     A heap holds the pairs that can be joined, so n ids take n log n steps: searching the smallest pair anew after
-    each merge would take n². What was joined is None in `ids`; `after` and `before` name the neighbours.
+    each merge would take n². What was joined is None in `kept`; `after` and `before` name the neighbours.
     """
-    n = len(ids)
+    n, kept = len(ids), list(ids)
     after, before = list(range(1, n + 1)), list(range(-1, n - 1))
     heap = [(merges[pair], i) for i, pair in enumerate(zip(ids, ids[1:])) if pair in merges]
     heapq.heapify(heap)
     while heap:
         new, i = heapq.heappop(heap)
         j = after[i]
-        if ids[i] is None or j >= n or merges.get((ids[i], ids[j])) != new:
+        if kept[i] is None or j >= n or merges.get((kept[i], kept[j])) != new:
             continue  # one of the two was joined with another neighbour meanwhile
-        ids[i], ids[j] = new, None
+        kept[i], kept[j] = new, None
         after[i] = k = after[j]
         if k < n:
             before[k] = i
         for left, right in ((before[i], i), (i, k)):
-            if left >= 0 and right < n and (pair := merges.get((ids[left], ids[right]))) is not None:
+            if left >= 0 and right < n and (pair := merges.get((kept[left], kept[right]))) is not None:
                 heapq.heappush(heap, (pair, left))
-    return tuple(i for i in ids if i is not None)
+    return tuple(i for i in kept if i is not None)
 
 # %% ../notebooks/01_tokenizer.ipynb #ae902ff4
 class BPETokenizer(Tokenizer):

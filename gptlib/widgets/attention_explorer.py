@@ -389,7 +389,7 @@ def weights_of_model(model, tokenizer) -> WeightsOf:
     Without the mask, the weights are those of the same queries and keys, which came about with the mask:
     where a head would look if only its own view were not cut off.
     """
-    from gptlib.attention import attention_weights  # the explorer itself needs no model
+    from gptlib.attention import attention_weights, causal_mask  # the explorer itself needs no model
 
     limit = min(MAX_TOKENS, model.config.block_size)
 
@@ -398,15 +398,19 @@ def weights_of_model(model, tokenizer) -> WeightsOf:
     def weights_of(text: str, causal: bool) -> tuple[list[str], np.ndarray]:
         ids = tokenizer.encode(text)
         idx = torch.tensor([ids[:limit]], device=model.wte.weight.device)
-        x, layers = model.wte(idx) + model.wpe(torch.arange(idx.shape[1], device=idx.device)), []
+        layers = []
+
+        def look(attention, inputs):
+            q, k, _ = attention.split_heads(inputs[0])
+            layers.append(attention_weights(q, k, causal_mask(idx.shape[1], idx.device) if causal else None)[0])
+
+        hooks = [block.attn.register_forward_pre_hook(look) for block in model.h]
         was_training = model.training
         model.eval()
-        for block in model.h:
-            q, k, _ = block.attn.split_heads(block.ln_1(x))
-            mask = block.attn.mask(idx.shape[1], idx.shape[1], idx.device) if causal else None
-            layers.append(attention_weights(q, k, mask)[0])
-            x = block(x)
+        model.hidden(idx)
         model.train(was_training)
+        for hook in hooks:
+            hook.remove()
         return [tokenizer.decode([i]) for i in ids], torch.stack(layers).float().cpu().numpy()
 
     return weights_of

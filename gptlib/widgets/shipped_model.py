@@ -1,11 +1,10 @@
 """The trained models that come with the book."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-import gptlib
+from gptlib.files import DATA
 
-CHECKPOINTS = Path(gptlib.__file__).resolve().parents[1] / "data" / "checkpoints"
+CHECKPOINTS = DATA / "checkpoints"
 
 
 @dataclass(frozen=True)
