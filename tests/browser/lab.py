@@ -1,6 +1,7 @@
 """JupyterLab on a copy of the book, and headless Chromium that reports errors and outgoing requests."""
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -106,6 +107,18 @@ class Notebook:
         # the notebook's own indicator says idle too early; the status bar's does not
         self.page.wait_for_selector("#jp-main-statusbar >> text=/Python 3.*Idle/", timeout=90_000)
 
+    def put(self, name: str, content: dict) -> None:
+        """Put notebooks/NAME.ipynb into the copy of the book that the server opens."""
+        self.page.goto(f"{self.address}/lab?reset")
+        cookies = {cookie["name"]: cookie["value"] for cookie in self.page.context.cookies()}
+        token = {"X-XSRFToken": cookies["_xsrf"]} if "_xsrf" in cookies else {}  # a change needs it
+        answer = self.page.request.put(
+            f"{self.address}/api/contents/notebooks/{name}.ipynb",
+            data=json.dumps({"type": "notebook", "content": content}),
+            headers={"Content-Type": "application/json", **token},
+        )
+        assert answer.ok, answer.text()
+
     def run_all(self, seconds: int = 300) -> None:
         """Run all cells from top to bottom; wait until the last one has its number, or one has failed."""
         self.page.evaluate("window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
@@ -123,6 +136,13 @@ class Notebook:
         selector = ", ".join(f'[data-mime-type="application/vnd.jupyter.{kind}"]' for kind in kinds)
         texts = self.page.locator(selector).all_inner_texts()
         return [text for text in texts if "the embedded plays stand in for it" not in text]
+
+
+def changed(page, picture, old: str) -> str:
+    """Wait until a picture is another one; returns its new source."""
+    different = "([img, old]) => img.src !== old"
+    page.wait_for_function(different, arg=[picture.element_handle(), old], timeout=10_000)
+    return picture.get_attribute("src")
 
 
 @contextlib.contextmanager
