@@ -1,8 +1,8 @@
 """chapters.toml: what it may hold, the tables made of it, and the modules that the notebooks export."""
 
 import pytest
-from rules import book_pages
 
+from rules import book_pages
 from tools.chapters import ROOT, Chapter, chapters, contents, row_of, with_contents
 from tools.notebooks import modules_of
 

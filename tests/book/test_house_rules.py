@@ -2,10 +2,10 @@
 
 import nbformat
 import pytest
+
 import rules
 from rules import Page, book_pages, complaints
 from rules.links import broken_links, links_resolve
-
 from tools import notebooks as tools
 from tools.chapters import ROOT, Chapter
 

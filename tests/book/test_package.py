@@ -4,8 +4,8 @@ import pytest
 import torch
 from imports import circles, imports, upwards
 from reserved import reserved_names
-from rules import book_pages
 
+from rules import book_pages
 from tools import notebooks as tools
 from tools.chapters import ROOT, chapters
 

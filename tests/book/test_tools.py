@@ -11,10 +11,10 @@ import tomllib
 import nbformat
 import pytest
 from nbstripout import strip_output
-from rules import Page
-from rules.anatomy import badges_fit
 
 from gptlib.exercises.chapter import read_notebook
+from rules import Page
+from rules.anatomy import badges_fit
 from tools import notebooks as tools
 from tools.chapters import ROOT, chapters
 
