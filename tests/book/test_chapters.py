@@ -38,12 +38,13 @@ def test_the_tables_of_contents_are_the_list():
 
 
 def test_a_row_is_read_as_it_is_written(tmp_path):
-    more = Chapter(18, "more_data", "More data", ("more_data", "most"), "a lot", (20, 0), "side path")
+    number = BOOK[-1].number + 1
+    more = Chapter(number, "more_data", "More data", ("more_data", "most"), "a lot", (20, 0), "side path")
     book = [*BOOK, more]
     path = tmp_path / "chapters.toml"
     path.write_text("".join(map(row_of, book)), encoding="utf-8")
     assert chapters(path) == book
-    assert (more.stem, more.heading) == ("18_more_data", "# 18 · More data")
+    assert (more.stem, more.heading) == (f"{number}_more_data", f"# {number} · More data")
 
 
 @pytest.mark.parametrize(
