@@ -15,6 +15,7 @@ from book_files import GIT, ROOT, book_files
 
 from gptlib.exercises.chapter import read_notebook, source_of, tags_of
 
+pytestmark = pytest.mark.slow
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 COLAB = ROOT / ".venv" / "colab"  # put there by make: IPython and ipywidgets as Colab has them
 
@@ -103,11 +104,10 @@ def run_on_colab(
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_first_cells_fetch_the_book(notebook, repository, tmp_path):
-    """The setup cell and the imports after it work where nothing is installed."""
-    cells = sources(notebook, str(repository))
-    setup, imports = cells[0], [cell for cell in cells[1:] if "from gptlib" in cell][:1]
+def test_first_cells_fetch_the_book(repository, tmp_path):
+    """The setup cell, the same in all notebooks, and each one's imports work where nothing is installed."""
+    setup = sources(NOTEBOOKS[0], str(repository))[0]
+    imports = [next(cell for cell in sources(path, "")[1:] if "from gptlib" in cell) for path in NOTEBOOKS]
     result = run_on_colab([setup, *imports], tmp_path)
     assert Path(result["gptlib"]).is_relative_to(tmp_path / "gpt-book")
 

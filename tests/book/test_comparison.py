@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pytest
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 BAR = "from tqdm.auto import tqdm\nfor _ in tqdm(range(3)): pass\n"
 WARNING = "import sys\nprint('no text: the embedded plays stand in for it', file=sys.stderr)\n"

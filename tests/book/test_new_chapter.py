@@ -10,6 +10,7 @@ from book_files import ROOT, book_files
 from tools.chapters import chapters
 from tools.skeleton import check_name
 
+pytestmark = pytest.mark.slow
 # the house rules, the list of chapters, the package, its checkers, its own tests, and its outputs
 LOOK_AT_IT = [f"tests/book/test_{name}.py" for name in ("house_rules", "chapters", "package")]
 LOOK_AT_IT += ["tests/exercises", "tests/gptlib/test_example.py"]

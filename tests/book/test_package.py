@@ -14,11 +14,6 @@ ORDER = [module for chapter in chapters() for module in chapter.modules]
 MODULES = sorted(path.stem for path in (ROOT / "gptlib").glob("[a-z]*.py"))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
-def test_the_modules_are_what_the_notebook_says(page):
-    assert tools.in_sync(tools.NOTEBOOKS / f"{page.name}.ipynb"), "run `make export`"
-
-
 @pytest.mark.parametrize(
     "page", [p for p in PAGES if tools.modules_of(p.notebook)], ids=lambda page: page.name
 )
