@@ -7,7 +7,7 @@ from tools.chapters import ROOT, Chapter, chapters, contents, row_of, with_conte
 from tools.notebooks import modules_of
 
 BOOK = chapters()
-BY_HAND = {"cli"}  # modules beside those that the notebooks export
+BY_HAND = {"files", "cli"}  # modules beside those that the notebooks export
 ROW = """
 [05_attention]
 title = "Attention"
