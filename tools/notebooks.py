@@ -12,11 +12,10 @@ from pathlib import Path
 import nbformat
 
 from gptlib.exercises.chapter import exported_source, exports_of, read_notebook, write_module
-from tools.chapters import chapters, contents, with_contents
+from tools.chapters import ROOT, chapters, contents, with_contents
 from tools.environment import ENVIRONMENT
 from tools.files import write_text
 
-ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS, PACKAGE = ROOT / "notebooks", ROOT / "gptlib"
 # JupyterLab writes this when it opens a notebook; where it is stored already, the notebook stays saved.
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}

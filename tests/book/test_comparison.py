@@ -9,8 +9,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tools.chapters import ROOT
+
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parents[2]
 BAR = "from tqdm.auto import tqdm\nfor _ in tqdm(range(3)): pass\n"
 WARNING = "import sys\nprint('no text: the embedded plays stand in for it', file=sys.stderr)\n"
 OTHER_WARNING = "import sys\nprint('not expected', file=sys.stderr)\n"

@@ -253,7 +253,7 @@ def test_the_files_of_an_archive_are_those_that_git_knows(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     shutil.copy(ROOT / ".gitignore", tmp_path)
-    found = {str(path.relative_to(tmp_path)) for path in book_files(tmp_path)}
+    found = {path.relative_to(tmp_path).as_posix() for path in book_files(tmp_path)}
     assert found == {".gitignore", "a.py", "gptlib/c.py", "data/runs/e"}
 
 

@@ -38,10 +38,10 @@ def configure(folder: Path) -> dict[str, str]:
     settings = folder / "settings"
     tracker = settings / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
     tracker.parent.mkdir(parents=True)
-    tracker.write_text('{"windowingMode": "none"}')
+    tracker.write_text('{"windowingMode": "none"}', encoding="utf-8")
     (folder / "labconfig").mkdir()
     off = '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
-    (folder / "labconfig" / "page_config.json").write_text(off)
+    (folder / "labconfig" / "page_config.json").write_text(off, encoding="utf-8")
     own = {"JUPYTER_CONFIG_DIR": str(folder), "JUPYTERLAB_SETTINGS_DIR": str(settings)}
     return {**os.environ, **own}
 
@@ -58,7 +58,7 @@ def jupyterlab(folder: Path):
     options = ["--no-browser", "--allow-root", "--ip", "127.0.0.1", "--port", str(port)]
     options += ["--IdentityProvider.token=", "--ServerApp.password=", f"--ServerApp.root_dir={book}"]
     options += ["--LabApp.expose_app_in_browser=True"]
-    with open(log, "w") as lines:
+    with open(log, "w", encoding="utf-8") as lines:
         server = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", *options],
             cwd=book,
@@ -84,7 +84,7 @@ def wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
             if server.poll() is not None:
                 break
             time.sleep(0.5)
-    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text(encoding='utf-8')[-2000:]}")
 
 
 class Notebook:
