@@ -18,7 +18,7 @@ def test_the_notebook_keeps_the_house_rules(page):
     assert not found, f"{page.name}.ipynb:\n" + "\n".join(found)
 
 
-@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "data" / "README.md"])
+@pytest.mark.parametrize("path", [*sorted(ROOT.glob("*.md")), ROOT / "data" / "README.md"])
 def test_links_of_the_other_pages(path):
     page = path.read_text(encoding="utf-8")
     assert not broken_links(page, path, own_anchors=rules.links.anchors_of(path))
