@@ -198,7 +198,7 @@ def test_every_tag_is_explained():
 
 @pytest.mark.skipif(not (GIT and (ROOT / ".git").exists()), reason="no git repository")
 def test_files_keep_their_line_ends_on_every_system():
-    """Also where git converts them by default, as Git for Windows does; data, which have checksums, are bytes."""
+    """Also where git converts them by default, as Git for Windows does; data have checksums and are bytes."""
     files = [path.relative_to(ROOT).as_posix() for path in book_files()]
     text, eol = (attributes(files, name) for name in ("text", "eol"))
     for name in files:
