@@ -78,7 +78,7 @@ def total(x: Float[Tensor, "B T"]) -> float:
 
 
 class Half(nn.Module):
-    """x [B, T] / 2."""
+    """x [B, T] / 2; a semicolon in a text joins nothing."""
 
     def forward(self, x):
         return x / 2
@@ -276,11 +276,14 @@ VIOLATIONS = {
     ],
     "exports_are_documented": [
         replaced("export", '"""The sum."""', "'The sum.'.upper()"),
-        replaced("export", '"""x [B, T] / 2."""', "pass"),
-        replaced("export", "x [B, T] / 2.", "half of x."),
+        replaced("export", '"""x [B, T] / 2; a semicolon in a text joins nothing."""', "pass"),
+        replaced("export", "x [B, T] / 2;", "half of x;"),
         replaced("export", 'Float[Tensor, "B T"]', "Tensor"),
     ],
-    "no_trailing_semicolon": [replaced("imports", "import torch", "import torch;")],
+    "one_statement_a_line": [
+        replaced("imports", "import torch", "import torch;"),
+        replaced("driver", "slider.value = 2\n", "slider.value = 2; "),
+    ],
     "pictures_are_png": [
         output("driver", shown(**{"image/svg+xml": "<svg/>"})),
         output("driver", shown(**{tools.WIDGET_VIEW: {}})),

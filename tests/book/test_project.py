@@ -74,7 +74,11 @@ def commands(text: str) -> set[str]:
 def missing_commands(text: str) -> list[str]:
     """The commands in a text, `make NAME`, `python -m NAME` and `python FILE`, that do not exist."""
     made = commands(text) - targets(read("Makefile"))
-    modules = {name for name in re.findall(r"python -m ([a-z_.]+)", text) if not is_module(name.rstrip("."))}
+    modules = {
+        name
+        for name in re.findall(r"python -m ((?:tools|tests|gptlib)[a-z_.]*)", text)
+        if not is_module(name.rstrip("."))
+    }
     files = {name for name in re.findall(r"python (\w[\w/]*\.py)", text) if not (ROOT / name).exists()}
     return sorted(made | modules | files)
 

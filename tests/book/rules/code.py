@@ -1,10 +1,12 @@
 """The code in the cells: what it imports, and what may be exported."""
 
 import ast
+import io
 import re
+import tokenize
 
 from gptlib.exercises.chapter import source_of
-from rules.page import first_line, rule, tree
+from rules.page import first_line, python_of, rule, tree
 
 EXEMPT = ("start_here", "full_run")  # the chapters that use the whole book
 FOUNDATION = ("files",)  # written by hand, below the first chapter
@@ -109,10 +111,11 @@ def signature(node: ast.FunctionDef) -> str:
 
 
 @rule
-def no_trailing_semicolon(page):
-    """It would hide an output that nbval compares."""
-    return [
-        f"trailing ';' in {first_line(cell)}"
-        for cell in page.code()
-        if any(line.rstrip().endswith(";") for line in source_of(cell).splitlines())
-    ]
+def one_statement_a_line(page):
+    """A semicolon joins statements, and at a cell's end it would hide an output that nbval compares."""
+    return [f"';' in {first_line(cell)}" for cell in page.code() if ";" in operators_of(cell)]
+
+
+def operators_of(cell: dict) -> set[str]:
+    tokens = tokenize.generate_tokens(io.StringIO(python_of(cell)).readline)
+    return {token.string for token in tokens if token.type == tokenize.OP}

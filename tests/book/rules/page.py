@@ -74,10 +74,15 @@ def first_line(cell: dict) -> str:
     return repr(source_of(cell).split("\n")[0][:60])
 
 
-def tree(cell: dict) -> ast.Module:
-    """The syntax tree of a cell, without lines for IPython or the shell."""
+def python_of(cell: dict) -> str:
+    """A cell's source without lines for IPython or the shell."""
     lines = ["" if re.match(r"\s*[%!]", line) else line for line in source_of(cell).splitlines()]
-    return ast.parse("\n".join(lines))
+    return "\n".join(lines)
+
+
+def tree(cell: dict) -> ast.Module:
+    """The syntax tree of a cell."""
+    return ast.parse(python_of(cell))
 
 
 def calls_of(node: ast.AST, name: str) -> list[ast.Call]:
