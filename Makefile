@@ -1,6 +1,6 @@
 # The book's commands; `make help` lists them.
 .SILENT:
-.PHONY: help lab train test stress bench export execute browser badges
+.PHONY: help lab train check test full stress bench export execute chapter browser badges
 
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -18,11 +18,17 @@ lab: $(READY) data/tinyshakespeare/input.txt  ## set up, fetch the text, open Ju
 train: $(READY)  ## train a model here: the small one on a CPU, the full one on a CUDA GPU
 	$(PY) -m gptlib train --preset $$($(PY) -c "import torch; print('char-gpu' if torch.cuda.is_available() else 'char-cpu')")
 
-test: $(READY) .venv/colab data/tinyshakespeare/input.txt  ## everything: unit tests, house rules, all notebooks, JupyterLab in a browser
-	$(PY) tests/run.py
+check: $(READY) data/tinyshakespeare/input.txt  ## lint, format, exports, unit tests: what to run while you change things
+	$(PY) -m tests.run check
+
+test: $(READY) .venv/colab data/tinyshakespeare/input.txt  ## what CI runs: also all notebooks, their outputs compared, and JupyterLab in a browser
+	$(PY) -m tests.run test
+
+full: $(READY) .venv/colab data/tinyshakespeare/input.txt  ## that and `make stress`: what runs every night
+	$(PY) -m tests.run full
 
 stress: $(READY)  ## the tests of checkpoints at length: killed writers, flipped bits, full disks, every moment of a save
-	GPTLIB_STRESS=1 OMP_NUM_THREADS=1 $(PY) -m pytest -q -m stress tests
+	$(PY) -m tests.run stress
 
 bench: $(READY) data/tinyshakespeare/input.txt  ## how fast everything is on this machine: a table, and runs/bench.json
 	$(PY) -m tools.measure.bench
@@ -32,6 +38,9 @@ export: $(READY)  ## write the notebooks' modules into gptlib
 
 execute: $(READY)  ## run the notebooks and store their outputs (NAMES="05 07" for some)
 	$(PY) -m tools.notebooks execute $(NAMES)
+
+chapter: $(READY)  ## begin a chapter: notebook, checkers, answers, tests (NAME=retrieval)
+	$(PY) -m tools.notebooks chapter $(NAME)
 
 browser:  ## install Chromium for the browser tests, where that is possible
 	tests/browser/install.sh

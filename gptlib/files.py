@@ -73,7 +73,9 @@ def fsync(path: Path) -> None:
     except OSError as error:
         if error.errno not in NOT_SUPPORTED and not (path.is_dir() and error.errno in NO_FOLDERS):
             raise
-        warn_once(f"{path.parent} cannot be forced to disk ({error.strerror}): a power cut may take the newest files")
+        warn_once(
+            f"{path.parent} cannot be forced to disk ({error.strerror}): a power cut may take the newest files"
+        )
 
 
 @lru_cache

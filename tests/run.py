@@ -1,38 +1,60 @@
-"""Run everything, in the order in which it is quickest to fail: `make test`.
+"""Run the tests, what fails quickest first: `make check`, `make test`, `make full`, or without make
+
+    python -m tests.run check
 
 Each part says in one line what it is; the first that fails ends the run with its output above.
 """
 
+import argparse
 import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
+from tools.chapters import ROOT, chapters
+
+PYTHON = [sys.executable, "-m"]
+TWO_AT_A_TIME = [*PYTHON, "pytest", "-q", "-n", "2", "--dist", "loadfile"]
+NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", "300"]
+# All that no notebook exports: the formatter leaves what a reader sees on a page as it is.
+EXPORTED = {module for chapter in chapters() for module in chapter.modules}
+BY_HAND = ["conftest.py", "data", "tests", "tools", "gptlib/exercises", "gptlib/widgets"]
+BY_HAND += [f"gptlib/{file.name}" for file in sorted(ROOT.glob("gptlib/*.py")) if file.stem not in EXPORTED]
 PARTS = {
-    "unit tests, house rules, exercises": [*PYTEST, "tests", "--ignore", "tests/browser"],
-    "notebooks, outputs compared": [
-        *PYTEST,
-        "--nbval",
-        "--nbval-current-env",
-        "--nbval-cell-timeout",
-        "300",
-        "notebooks",
-    ],
-    "JupyterLab in a browser": [sys.executable, "-m", "pytest", "-q", "tests/browser"],
+    "lint": [*PYTHON, "ruff", "check", "."],
+    "format": [*PYTHON, "ruff", "format", "--check", *BY_HAND],
+    "export": [*PYTHON, "tools.notebooks", "export", "--check"],
+    "quick tests": [*TWO_AT_A_TIME, "tests", "--ignore", "tests/browser", "-m", "not slow"],
+    "tests": [*TWO_AT_A_TIME, "tests", "--ignore", "tests/browser"],
+    "notebooks, outputs compared": [*TWO_AT_A_TIME, *NBVAL, "notebooks"],
+    "JupyterLab in a browser": [*PYTHON, "pytest", "-q", "tests/browser"],
+    "stress": [*PYTHON, "pytest", "-q", "-m", "stress", "tests"],
 }
+RUNS = {
+    "check": ["lint", "format", "export", "quick tests"],
+    "test": ["lint", "format", "export", "tests", "notebooks, outputs compared", "JupyterLab in a browser"],
+    "stress": ["stress"],
+}
+RUNS["full"] = [*RUNS["test"], "stress"]
+
+
+def environment(part: str) -> dict[str, str]:
+    """One thread for each process; `stress` asks the tests that have it to take longer."""
+    more = {"GPTLIB_STRESS": "1"} if part == "stress" else {}
+    return {**os.environ, "OMP_NUM_THREADS": "1", **more}
 
 
 def main() -> int:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", choices=RUNS, help="check: no notebooks, no browser; full: with stress")
     began = time.perf_counter()
-    for name, command in PARTS.items():
-        print(f"\n== {name}", flush=True)
-        code = subprocess.run(command, cwd=ROOT, env=environment).returncode
+    for part in RUNS[parser.parse_args().run]:
+        print(f"\n== {part}", flush=True)
+        code = subprocess.run(PARTS[part], cwd=ROOT, env=environment(part)).returncode
         if code:
-            print(f"== failed: {name}")
+            print(f"== failed: {part}")
             return code
     print(f"\n== all green in {(time.perf_counter() - began) / 60:.1f} minutes")
     return 0

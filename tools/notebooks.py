@@ -1,24 +1,34 @@
-"""The notebooks: `python -m tools.notebooks export | execute [NAME …] | clean | badges OWNER/NAME`."""
+"""What is done with the notebooks as files: `python -m tools.notebooks COMMAND`, or `make COMMAND`."""
 
 import argparse
 import os
+import platform
 import re
-import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import nbformat
 
 from gptlib.exercises.notebook import exported_sources, read_notebook, write_module
+from gptlib.files import write_text
+from tools.chapters import ROOT, chapters, contents, with_contents
 from tools.environment import ENVIRONMENT
 
-ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS, PACKAGE = ROOT / "notebooks", ROOT / "gptlib"
-KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
-CELL_METADATA = {"tags", "jupyter", "cellView"}  # what collapses a cell in JupyterLab and in Colab
+# JupyterLab writes this when it opens a notebook; where it is stored already, the notebook stays saved.
+KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+LANGUAGE = {
+    "codemirror_mode": {"name": "ipython", "version": 3},
+    "file_extension": ".py",
+    "mimetype": "text/x-python",
+    "name": "python",
+    "nbconvert_exporter": "python",
+    "pygments_lexer": "ipython3",
+}
+CELL_METADATA = {"tags", "jupyter", "cellView", "collapsed"}  # what folds a cell in JupyterLab and in Colab
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-KEEP = ("--keep-output", "--keep-id", "--keep-count", "--extra-keys", "metadata.language_info")
 
 
 def notebooks(names: list[str] | None = None) -> list[Path]:
@@ -31,11 +41,7 @@ def notebooks(names: list[str] | None = None) -> list[Path]:
     return chosen
 
 
-def write(notebook, path: Path) -> None:
-    """Write a notebook under a temporary name, then rename it."""
-    temporary = path.with_suffix(".tmp")
-    nbformat.write(notebook, temporary)
-    os.replace(temporary, path)
+# --- export
 
 
 def export(path: Path) -> bool:
@@ -51,6 +57,9 @@ def in_sync(path: Path) -> bool:
     return all(file.exists() and file.read_text(encoding="utf-8") == targets[file] for file in targets)
 
 
+# --- outputs and metadata
+
+
 def execute(path: Path) -> None:
     """Run a notebook from top to bottom and keep its outputs; it is written also when a cell fails."""
     from nbclient import NotebookClient
@@ -64,25 +73,39 @@ def execute(path: Path) -> None:
     try:
         NotebookClient(notebook, timeout=600, kernel_name="python3", resources=folder).execute()
     finally:
-        write(notebook, path)
-        clean(path)
+        write_text(path, cleaned(notebook))
 
 
 def clean(path: Path) -> None:
-    """Leave in a notebook only what a reader sees: no timings, no widget views, no machine's metadata.
+    """Leave in a notebook only what a reader sees and what JupyterLab would write itself."""
+    text = cleaned(nbformat.read(path, as_version=4))
+    if text != path.read_text(encoding="utf-8"):
+        write_text(path, text)
+
+
+def cleaned(notebook) -> str:
+    """The file's text: without timings and views of widgets, with the metadata that JupyterLab wants.
 
     A widget's view needs the kernel that made it, so the output goes; the next cell's figure stands for it.
     """
-    notebook = nbformat.read(path, as_version=4)
-    notebook.metadata = nbformat.from_dict({"kernelspec": KERNEL})
+    version = notebook.metadata.get("language_info", {}).get("version", platform.python_version())
+    metadata = {"kernelspec": KERNEL, "language_info": LANGUAGE | {"version": version}}
+    notebook.metadata = nbformat.from_dict(metadata)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.metadata = {}
         else:
-            cell.metadata = {key: value for key, value in cell.metadata.items() if key in CELL_METADATA}
+            kept = {
+                key: value for key, value in cell.metadata.items() if key in CELL_METADATA - {"collapsed"}
+            }
+            if kept.get("jupyter", {}).get("outputs_hidden"):
+                kept["collapsed"] = True
+            cell.metadata = kept
             cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
-    write(notebook, path)
-    subprocess.run([sys.executable, "-m", "nbstripout", *KEEP, str(path)], check=True)
+    return nbformat.writes(notebook) + "\n"
+
+
+# --- what stands in every notebook, and the tables of contents
 
 
 def badge(repository: str, name: str) -> str:
@@ -104,6 +127,13 @@ def with_repository(source: str, address: str) -> str:
     return re.sub(r'^(REPOSITORY|Repository) = ".*"$', rf'\1 = "{address}"', source, flags=re.MULTILINE)
 
 
+def repository() -> str | None:
+    """owner/name of `[project.urls] Repository`, if pyproject.toml has it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    address = project.get("urls", {}).get("Repository")
+    return address and address.removeprefix("https://github.com/")
+
+
 def write_badges(repository: str) -> None:
     """Write the repository's address into pyproject.toml, every setup cell and every badge."""
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
@@ -114,35 +144,66 @@ def write_badges(repository: str) -> None:
     if "[project.urls]" not in text:
         before = "\n[project.optional-dependencies]"
         text = text.replace(before, f'\n[project.urls]\nRepository = ""\n{before}', 1)
-    project.write_text(with_repository(text, address), encoding="utf-8")
+    write_text(project, with_repository(text, address))
     for path in notebooks():
         notebook = nbformat.read(path, as_version=4)
         notebook.cells[0].source = with_badge(notebook.cells[0].source, badge(repository, path.stem))
         for cell in notebook.cells:
             if "setup" in cell.metadata.get("tags", []):
                 cell.source = with_repository(cell.source, address)
-        write(notebook, path)
+        write_text(path, cleaned(notebook))
     print(f"{len(notebooks())} notebooks point to {address}")
 
 
-def main() -> None:
+def write_contents() -> None:
+    """Write the tables of contents in the README and in the first notebook, as chapters.toml has them."""
+    book = chapters(ROOT / "chapters.toml")
+    readme = ROOT / "README.md"
+    write_text(readme, with_contents(readme.read_text(encoding="utf-8"), contents(book, "notebooks/")))
+    first = NOTEBOOKS / f"{book[0].stem}.ipynb"
+    notebook = nbformat.read(first, as_version=4)
+    (cell,) = [cell for cell in notebook.cells if cell.source.startswith(contents([]))]
+    cell.source = with_contents(cell.source, contents(book))
+    write_text(first, cleaned(notebook))
+
+
+# --- the command line
+
+
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     command = commands.add_parser("export", help="write the notebooks' modules into gptlib")
     command.add_argument("--check", action="store_true", help="change nothing; fail where a module differs")
     commands.add_parser("execute", help="run notebooks in place").add_argument("names", nargs="*")
     commands.add_parser("clean", help="remove what a reader does not see").add_argument("names", nargs="*")
-    commands.add_parser("badges", help="point to a GitHub repository").add_argument(
-        "repository", metavar="OWNER/NAME"
-    )
-    args = parser.parse_args()
+    commands.add_parser("contents", help="write README's and 00's tables from chapters.toml")
+    command = commands.add_parser("badges", help="point to a GitHub repository")
+    command.add_argument("repository", metavar="OWNER/NAME")
+    command = commands.add_parser("chapter", help="begin a chapter: notebook, checkers, answers, tests")
+    command.add_argument("name")
+    return parser.parse_args()
 
+
+def check_exports() -> None:
+    """Exit with the notebooks whose modules differ, if there are any."""
+    stale = [path.stem for path in notebooks() if not in_sync(path)]
+    if stale:
+        sys.exit(f"the modules of {', '.join(stale)} are not what the notebooks say: run `make export`")
+
+
+def main() -> None:
+    args = arguments()
     if args.command == "badges":
         write_badges(args.repository)
+    elif args.command == "contents":
+        write_contents()
+    elif args.command == "chapter":
+        from tools.skeleton import begin_chapter
+
+        begin_chapter(args.name)
     elif args.command == "export" and args.check:
-        stale = [path.stem for path in notebooks() if not in_sync(path)]
-        if stale:
-            sys.exit(f"the modules of {', '.join(stale)} are not what the notebooks say: run `make export`")
+        check_exports()
     elif args.command == "export":
         for path in notebooks():
             if export(path):

@@ -402,7 +402,9 @@ def weights_of_model(model, tokenizer) -> WeightsOf:
 
         def look(attention, inputs):
             q, k, _ = attention.split_heads(inputs[0])
-            layers.append(attention_weights(q, k, causal_mask(idx.shape[1], idx.device) if causal else None)[0])
+            layers.append(
+                attention_weights(q, k, causal_mask(idx.shape[1], idx.device) if causal else None)[0]
+            )
 
         hooks = [block.attn.register_forward_pre_hook(look) for block in model.h]
         was_training = model.training

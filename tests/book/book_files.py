@@ -5,7 +5,8 @@ import subprocess
 from fnmatch import fnmatch
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+from tools.chapters import ROOT
+
 GIT = shutil.which("git")
 
 
@@ -16,11 +17,13 @@ def book_files(root: Path = ROOT) -> list[Path]:
         listed = subprocess.run(command, cwd=root, capture_output=True, text=True)
         if listed.returncode == 0:
             return [root / name for name in listed.stdout.split("\0") if (root / name).is_file()]
-    patterns = [line.rstrip("/") for line in (root / ".gitignore").read_text().split()] + [".git"]
+    ignored = (root / ".gitignore").read_text(encoding="utf-8").split()
+    patterns = [line.rstrip("/") for line in ignored] + [".git"]
 
     def files(folder: Path):
         for path in sorted(folder.iterdir()):
-            names = path.name, str(path.relative_to(root)), f"/{path.relative_to(root)}"
+            place = path.relative_to(root).as_posix()
+            names = path.name, place, f"/{place}"
             if not any(fnmatch(name, pattern) for name in names for pattern in patterns):
                 yield from files(path) if path.is_dir() else [path]
 

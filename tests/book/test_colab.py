@@ -15,6 +15,7 @@ from book_files import GIT, ROOT, book_files
 
 from gptlib.exercises.notebook import read_notebook, source_of, tags_of
 
+pytestmark = pytest.mark.slow
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 COLAB = ROOT / ".venv" / "colab"  # put there by make: IPython and ipywidgets as Colab has them
 
@@ -103,11 +104,10 @@ def run_on_colab(
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
-def test_first_cells_fetch_the_book(notebook, repository, tmp_path):
-    """The setup cell and the imports after it work where nothing is installed."""
-    cells = sources(notebook, str(repository))
-    setup, imports = cells[0], [cell for cell in cells[1:] if "from gptlib" in cell][:1]
+def test_first_cells_fetch_the_book(repository, tmp_path):
+    """The setup cell, the same in all notebooks, and each one's imports work where nothing is installed."""
+    setup = sources(NOTEBOOKS[0], str(repository))[0]
+    imports = [next(cell for cell in sources(path, "")[1:] if "from gptlib" in cell) for path in NOTEBOOKS]
     result = run_on_colab([setup, *imports], tmp_path)
     assert Path(result["gptlib"]).is_relative_to(tmp_path / "gpt-book")
 
@@ -137,9 +137,9 @@ def test_colabs_own_packages_are_left_alone(repository, tmp_path):
 def test_a_second_run_clones_nothing(repository, tmp_path):
     setup = sources(NOTEBOOKS[0], str(repository))[0]
     run_on_colab([setup], tmp_path)
-    (tmp_path / "gpt-book" / "mine.txt").write_text("kept")
+    (tmp_path / "gpt-book" / "mine.txt").write_text("kept", encoding="utf-8")
     run_on_colab([setup], tmp_path)
-    assert (tmp_path / "gpt-book" / "mine.txt").read_text() == "kept"
+    assert (tmp_path / "gpt-book" / "mine.txt").read_text(encoding="utf-8") == "kept"
 
 
 def test_without_an_address_the_cell_says_what_to_do(tmp_path):
@@ -164,9 +164,11 @@ def test_a_chapter_runs_there_and_exports_the_readers_edit(repository, tmp_path)
     edited = json.loads(text.replace("every head gets an equal share", "all heads get equal shares"))
     cells = [cell for cell in sources(path, str(repository)) if "milliseconds" not in cell]  # no timing
     run_on_colab(cells, tmp_path, python_path=colabs_packages(), in_browser=edited)
-    exported = (tmp_path / "gpt-book" / "gptlib" / "attention.py").read_text()
+    exported = (tmp_path / "gpt-book" / "gptlib" / "attention.py").read_text(encoding="utf-8")
     assert "all heads get equal shares" in exported
-    assert "every head gets an equal share" in (repository / "gptlib" / "attention.py").read_text()
+    assert "every head gets an equal share" in (repository / "gptlib" / "attention.py").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_widgets_pass_their_tests_with_colabs_packages():

@@ -7,8 +7,11 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tools.chapters import ROOT
+
+pytestmark = pytest.mark.slow
 BAR = "from tqdm.auto import tqdm\nfor _ in tqdm(range(3)): pass\n"
 WARNING = "import sys\nprint('no text: the embedded plays stand in for it', file=sys.stderr)\n"
 OTHER_WARNING = "import sys\nprint('not expected', file=sys.stderr)\n"

@@ -1,6 +1,7 @@
 """The project's files agree with each other: requirements, environment, commands, README."""
 
 import ast
+import importlib.util
 import json
 import os
 import re
@@ -14,14 +15,22 @@ from pathlib import Path
 
 import pytest
 import yaml
-from book_files import ROOT, book_files
+from book_files import GIT, ROOT, book_files
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+from rules.file import TAGS
+
+
+def read(name: str) -> str:
+    """A file of the project."""
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+PROJECT = tomllib.loads(read("pyproject.toml"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 PROVIDERS = packages_distributions()
-OWN = {"gptlib", "tools", "conftest", "google"}  # google: on Colab
+OWN = {"gptlib", "tools", "tests", "rules", "conftest", "google"}  # google: on Colab
 OWN |= {path.stem for path in ROOT.glob("t*/**/*.py")}
 
 
@@ -62,10 +71,30 @@ def commands(text: str) -> set[str]:
     return {a or b for a, b in re.findall(r"^make ([a-z]+)|`make ([a-z]+)", text, flags=re.M)}
 
 
+def missing_commands(text: str) -> list[str]:
+    """The commands in a text, `make NAME`, `python -m NAME` and `python FILE`, that do not exist."""
+    made = commands(text) - targets(read("Makefile"))
+    modules = {
+        name
+        for name in re.findall(r"python -m ((?:tools|tests|gptlib)[a-z_.]*)", text)
+        if not is_module(name.rstrip("."))
+    }
+    files = {name for name in re.findall(r"python (\w[\w/]*\.py)", text) if not (ROOT / name).exists()}
+    return sorted(made | modules | files)
+
+
+def is_module(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError:  # nor is what it would stand in
+        return False
+
+
 def foreign_words(text: str) -> list[str]:
     """Paths of somebody's machine, hosts of package registries, words about how the book was written."""
     path = r"(?<![\w.~])/(?:root|home/\w+|Users/\w+|work|mnt)/\S*"
-    host = r"\w*\.?(?:pypi\.org|pythonhosted\.org|pytorch\.org/whl|anaconda\.org|registry\.npmjs\.org)"
+    registry = r"pypi\.org|pythonhosted\.org|pytorch\.org/whl|anaconda\.org|registry\.npmjs\.org"
+    host = rf"\b(?:\w{{1,20}}\.)?(?:{registry})"
     word = r"helper session|issues show|/drafts/|\.library/"
     return re.findall(f"{path}|{host}|{word}", text)
 
@@ -96,7 +125,7 @@ def names_of(requirements: list[str]) -> set[str]:
     return {canonicalize_name(Requirement(line).name) for line in requirements}
 
 
-PINS = pins_of((ROOT / "constraints.txt").read_text())
+PINS = pins_of(read("constraints.txt"))
 
 
 def test_every_requirement_has_a_pin_that_it_admits():
@@ -107,62 +136,91 @@ def test_every_requirement_has_a_pin_that_it_admits():
 def test_bounds_are_loose():
     for line in [*PROJECT["dependencies"], *EXTRAS["book"]]:
         assert all(clause.operator == ">=" for clause in Requirement(line).specifier), line
-    assert PINS["torch"] == "2.13.0" and PROJECT["requires-python"] == ">=3.11"
 
 
 def test_environment_follows_constraints():
-    text = (ROOT / "environment.yml").read_text()
+    text = read("environment.yml")
     assert wrong_in_environment(text, PINS) == []
-    for good, bad in (("torch==2.13.0", "torch==2.12.0"), ("name: ", "nome: "), ("- pip\n", "- make\n")):
+    for good, bad in (
+        (f"torch=={PINS['torch']}", "torch==2.0"),
+        ("name: ", "nome: "),
+        ("- pip\n", "- make\n"),
+    ):
         assert wrong_in_environment(text.replace(good, bad, 1), PINS), bad
     assert wrong_in_environment(re.sub(r"\n.*tqdm==.*", "", text), PINS)
 
 
 def test_commands_that_are_named_exist():
-    known = targets((ROOT / "Makefile").read_text())
-    readme = (ROOT / "README.md").read_text()
-    assert {"lab", "train", "test"} <= commands(readme) <= known
-    for path in [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("gptlib/**/*.py"), ROOT / "tests" / "run.py"]:
-        assert commands(path.read_text(encoding="utf-8")) <= known, path
-    assert commands("run `make` + `make coffee`\nmake tea  # hot") == {"coffee", "tea"}
+    assert {"lab", "train", "test"} <= commands(read("README.md"))
+    assert {"check", "full", "chapter", "execute"} <= commands(read("CONTRIBUTING.md"))
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("gptlib/**/*.py")]
+    for path in [*pages, *ROOT.glob("tools/**/*.py"), ROOT / "tests" / "run.py", ROOT / "data" / "README.md"]:
+        assert missing_commands(path.read_text(encoding="utf-8")) == [], path
+    text = "run `make` + `make coffee`\nmake tea  # hot; `python -m tools.brew`, python tests/cup.py"
+    assert missing_commands(text) == ["coffee", "tea", "tests/cup.py", "tools.brew"]
 
 
-def steps_of(workflow: str) -> list[str]:
-    """The commands that a workflow runs."""
-    jobs = yaml.safe_load(workflow)["jobs"].values()
-    return [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+WORKFLOWS = {name: yaml.safe_load(read(f".github/workflows/{name}.yml")) for name in ("test", "nightly")}
+
+
+def steps_of(job: dict) -> list[str]:
+    """The commands that a job runs."""
+    return [step["run"] for step in job["steps"] if "run" in step]
 
 
 def test_what_runs_is_the_same_everywhere():
-    last = (ROOT / ".ci" / "run").read_text().splitlines()[-1]
-    assert last == "make test" and os.access(ROOT / ".ci" / "run", os.X_OK)
-    assert steps_of((ROOT / ".github" / "workflows" / "test.yml").read_text()) == [".ci/run"]
-    assert steps_of("jobs: {a: {steps: [{uses: x}, {run: pytest}]}}") == ["pytest"]
+    assert read(".ci/run").splitlines()[-1] == "make test" and os.access(ROOT / ".ci" / "run", os.X_OK)
+    jobs = WORKFLOWS["test"]["jobs"]
+    assert steps_of(jobs["test"]) == [".ci/run"]
+    assert steps_of(jobs["check"])[-1] == "python -m tests.run check"
+    assert steps_of(WORKFLOWS["nightly"]["jobs"]["full"])[-1] == "make full"
+    for run in ("check", "test", "full", "stress"):
+        assert f"\t$(PY) -m tests.run {run}\n" in read("Makefile")
 
 
-CONTENTS = re.compile(r"\| \[(\d\d) [\w ]+\]\(notebooks/(\w+)\.ipynb\) \| .+ \| (\d+) \| ([\w ]+) \|")
+def test_workflows_name_what_exists():
+    for name, workflow in WORKFLOWS.items():
+        for job in workflow["jobs"].values():
+            assert job["timeout-minutes"] <= 180 and missing_commands("\n".join(steps_of(job))) == [], name
+            for step in job["steps"]:
+                assert "run" in step or re.fullmatch(r"[\w-]+/[\w-]+@v\d+", step["uses"]), step
+    table = re.findall(r"^\| ([\w, ]+) \| every (?:push|night) \|", read("CONTRIBUTING.md"), flags=re.M)
+    named = [job for row in table for job in row.split(", ")]
+    assert sorted(named) == sorted(job for workflow in WORKFLOWS.values() for job in workflow["jobs"])
 
 
-def test_contents_in_the_readme_are_the_notebooks():
-    rows = CONTENTS.findall((ROOT / "README.md").read_text(encoding="utf-8"))
-    assert [name for _, name, _, _ in rows] == [path.stem for path in sorted(ROOT.glob("notebooks/*.ipynb"))]
-    for number, name, minutes, path in rows:
-        first = json.loads((ROOT / "notebooks" / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"][0]
-        text = "".join(first["source"])
-        assert text.count(f"{number} · ") and f"Time: about {minutes} minutes" in text and path in text, name
+def test_hooks_are_commands_of_this_repository():
+    (repo,) = yaml.safe_load(read(".pre-commit-config.yaml"))["repos"]
+    assert repo["repo"] == "local"  # nothing is fetched
+    assert missing_commands("\n".join(hook["entry"] for hook in repo["hooks"])) == []
 
 
-def test_code_is_linted():
-    ruff = [sys.executable, "-m", "ruff", "check", "--quiet", "--no-cache", "--output-format", "concise"]
-    assert subprocess.run([*ruff, "."], cwd=ROOT, capture_output=True, text=True).stdout == ""
-    bad = subprocess.run([*ruff, "-"], input="import os\n", cwd=ROOT, capture_output=True, text=True)
-    assert "F401" in bad.stdout
+def test_every_tag_is_explained():
+    named = set(re.findall(r"`([a-z-]+)`", read("CONTRIBUTING.md")))
+    assert not TAGS - named
 
 
-def test_licence():
-    licence = (ROOT / "LICENSE").read_text()
-    assert licence.startswith("MIT License\n") and "without restriction" in licence
-    assert PROJECT["license"] == {"text": "MIT"}
+@pytest.mark.skipif(not (GIT and (ROOT / ".git").exists()), reason="no git repository")
+def test_files_keep_their_line_ends_on_every_system():
+    """Also where git converts them by default, as Git for Windows does; data have checksums and are bytes."""
+    files = [path.relative_to(ROOT).as_posix() for path in book_files()]
+    text, eol = (attributes(files, name) for name in ("text", "eol"))
+    for name in files:
+        assert text[name] == "unset" or (eol[name] == "lf" and not name.startswith("data/")), name
+
+
+def attributes(files: list[str], name: str) -> dict[str, str]:
+    """file -> what .gitattributes says of it."""
+    command = [GIT, "check-attr", "--stdin", name]
+    done = subprocess.run(command, cwd=ROOT, input="\n".join(files), capture_output=True, text=True)
+    return {line.split(": ")[0]: line.rpartition(": ")[2] for line in done.stdout.splitlines()}
+
+
+def test_the_package_needs_its_own_dependencies_only():
+    """What no notebook, widget or exercise needs is enough for the modules and the command line."""
+    own = names_of(PROJECT["dependencies"])
+    for path in ROOT.glob("gptlib/[a-z]*.py"):
+        assert undeclared_imports(path.read_text(encoding="utf-8"), own) == [], path
 
 
 def test_nothing_tells_of_one_machine_or_of_how_the_book_was_written():
@@ -207,13 +265,13 @@ def test_the_files_of_an_archive_are_those_that_git_knows(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     shutil.copy(ROOT / ".gitignore", tmp_path)
-    found = {str(path.relative_to(tmp_path)) for path in book_files(tmp_path)}
+    found = {path.relative_to(tmp_path).as_posix() for path in book_files(tmp_path)}
     assert found == {".gitignore", "a.py", "gptlib/c.py", "data/runs/e"}
 
 
 def losses_of(run: str) -> tuple[float, int]:
     """The lowest validation loss of a recorded run, and its step."""
-    lines = (ROOT / "data" / "runs" / run / "metrics.jsonl").read_text().splitlines()
+    lines = (ROOT / "data" / "runs" / run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
     return min((record["val_loss"], record["step"]) for record in records if "val_loss" in record)
 
@@ -221,8 +279,8 @@ def losses_of(run: str) -> tuple[float, int]:
 def row(run: str) -> str:
     """A run's line in the README's table of results."""
     folder = ROOT / "data" / "runs" / run
-    config = json.loads((folder / "config.json").read_text())
-    seconds = json.loads((folder / "metrics.jsonl").read_text().splitlines()[-1])["seconds"]
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    seconds = json.loads((folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])["seconds"]
     loss, step = losses_of(run)
     per_character = loss * config["val_tokens"] / config["val_characters"]
     size = f"{config['parameters'] / 1e6:.1f} M"
@@ -233,12 +291,12 @@ def row(run: str) -> str:
 
 @pytest.mark.parametrize("run", ["char-cpu", "bpe-cpu", "char-gpu", "char-gpu-race", "char-gpu-best"])
 def test_results_in_the_readme_are_the_recorded_ones(run):
-    assert row(run) in (ROOT / "README.md").read_text()
+    assert row(run) in read("README.md")
 
 
 def seeds_row(run: str) -> str:
     """A preset's line in the README's table of seeds."""
-    seeds = json.loads((ROOT / "data" / "runs" / run / "seeds.json").read_text())
+    seeds = json.loads((ROOT / "data" / "runs" / run / "seeds.json").read_text(encoding="utf-8"))
     seconds = sorted(seed["seconds"] for seed in seeds)
     losses = ", ".join(
         f"{seed['final_val_loss']:.3f}" for seed in sorted(seeds, key=lambda seed: seed["seed"])
@@ -248,16 +306,16 @@ def seeds_row(run: str) -> str:
 
 def test_the_races_times_in_the_readme_are_the_recorded_ones():
     runs = ROOT / "data" / "runs"
-    seeds = json.loads((runs / "char-gpu-race" / "seeds.json").read_text())
+    seeds = json.loads((runs / "char-gpu-race" / "seeds.json").read_text(encoding="utf-8"))
     until = [next(t for _, t, loss in seed["val_losses"] if loss <= 1.47) for seed in seeds]
-    starts = json.loads((runs / "speed" / "cold_start.json").read_text())
+    starts = json.loads((runs / "speed" / "cold_start.json").read_text(encoding="utf-8"))
     cold = statistics.median(start["seconds"] for start in starts if start["step"] == "captured")
     sentence = (
         f"`char-gpu-race` needs {statistics.median(until):.1f} s for that, or {cold:.1f} s from the start"
     )
-    assert sentence in (ROOT / "README.md").read_text()
+    assert sentence in read("README.md")
 
 
 @pytest.mark.parametrize("run", ["char-cpu", "char-gpu", "char-gpu-race", "char-gpu-best"])
 def test_seeds_in_the_readme_are_the_recorded_ones(run):
-    assert seeds_row(run) in (ROOT / "README.md").read_text()
+    assert seeds_row(run) in read("README.md")

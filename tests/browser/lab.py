@@ -1,6 +1,7 @@
 """JupyterLab on a copy of the book, and headless Chromium that reports errors and outgoing requests."""
 
 import contextlib
+import json
 import os
 import shutil
 import socket
@@ -37,10 +38,10 @@ def configure(folder: Path) -> dict[str, str]:
     settings = folder / "settings"
     tracker = settings / "@jupyterlab" / "notebook-extension" / "tracker.jupyterlab-settings"
     tracker.parent.mkdir(parents=True)
-    tracker.write_text('{"windowingMode": "none"}')
+    tracker.write_text('{"windowingMode": "none"}', encoding="utf-8")
     (folder / "labconfig").mkdir()
     off = '{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}'
-    (folder / "labconfig" / "page_config.json").write_text(off)
+    (folder / "labconfig" / "page_config.json").write_text(off, encoding="utf-8")
     own = {"JUPYTER_CONFIG_DIR": str(folder), "JUPYTERLAB_SETTINGS_DIR": str(settings)}
     return {**os.environ, **own}
 
@@ -57,7 +58,7 @@ def jupyterlab(folder: Path):
     options = ["--no-browser", "--allow-root", "--ip", "127.0.0.1", "--port", str(port)]
     options += ["--IdentityProvider.token=", "--ServerApp.password=", f"--ServerApp.root_dir={book}"]
     options += ["--LabApp.expose_app_in_browser=True"]
-    with open(log, "w") as lines:
+    with open(log, "w", encoding="utf-8") as lines:
         server = subprocess.Popen(
             [sys.executable, "-m", "jupyterlab", *options],
             cwd=book,
@@ -83,7 +84,7 @@ def wait_for(address: str, server: subprocess.Popen, log: Path) -> None:
             if server.poll() is not None:
                 break
             time.sleep(0.5)
-    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-2000:]}")
+    raise RuntimeError(f"JupyterLab did not start:\n{log.read_text(encoding='utf-8')[-2000:]}")
 
 
 class Notebook:
@@ -106,6 +107,18 @@ class Notebook:
         # the notebook's own indicator says idle too early; the status bar's does not
         self.page.wait_for_selector("#jp-main-statusbar >> text=/Python 3.*Idle/", timeout=90_000)
 
+    def put(self, name: str, content: dict) -> None:
+        """Put notebooks/NAME.ipynb into the copy of the book that the server opens."""
+        self.page.goto(f"{self.address}/lab?reset")
+        cookies = {cookie["name"]: cookie["value"] for cookie in self.page.context.cookies()}
+        token = {"X-XSRFToken": cookies["_xsrf"]} if "_xsrf" in cookies else {}  # a change needs it
+        answer = self.page.request.put(
+            f"{self.address}/api/contents/notebooks/{name}.ipynb",
+            data=json.dumps({"type": "notebook", "content": content}),
+            headers={"Content-Type": "application/json", **token},
+        )
+        assert answer.ok, answer.text()
+
     def run_all(self, seconds: int = 300) -> None:
         """Run all cells from top to bottom; wait until the last one has its number, or one has failed."""
         self.page.evaluate("window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
@@ -123,6 +136,13 @@ class Notebook:
         selector = ", ".join(f'[data-mime-type="application/vnd.jupyter.{kind}"]' for kind in kinds)
         texts = self.page.locator(selector).all_inner_texts()
         return [text for text in texts if "the embedded plays stand in for it" not in text]
+
+
+def changed(page, picture, old: str) -> str:
+    """Wait until a picture is another one; returns its new source."""
+    different = "([img, old]) => img.src !== old"
+    page.wait_for_function(different, arg=[picture.element_handle(), old], timeout=10_000)
+    return picture.get_attribute("src")
 
 
 @contextlib.contextmanager

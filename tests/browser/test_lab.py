@@ -1,6 +1,6 @@
 """What a reader meets: the notebooks in JupyterLab, run from top to bottom in a real browser."""
 
-import json
+from lab import changed
 
 
 def test_start_here_runs_without_errors(notebook):
@@ -99,9 +99,10 @@ def test_attention_runs_and_its_explorer_follows_the_reader(notebook):
     prompt.fill("But, soft! what light through yonder window breaks? It is the east, and Juliet is the sun.")
     says("The prompt has 90 tokens; the first 64 are shown.")
     picture = explorer.locator("img").last
-    before = picture.get_attribute("src")
-    head.select_option("5")
-    page.wait_for_function("([img, old]) => img.src !== old", arg=[picture.element_handle(), before])
+    for act in (lambda: head.select_option("5"), lambda: prompt.fill("But, soft! " * 8)):
+        shown = picture.get_attribute("src")
+        act()
+        changed(page, picture, shown)
 
     prompt.fill("JULIET:")
     says("the first 64 are shown", gone=True)
@@ -136,10 +137,10 @@ AttentionExplorer(weights_of, "a|b")
 """
 
 
-def test_hostile_tokens_stay_text_in_the_explorer(notebook, lab):
+def test_hostile_tokens_stay_text_in_the_explorer(notebook):
     page, asked = notebook.page, []
     page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
-    write_notebook(notebook, lab, "hostile", HOSTILE_EXPLORER)
+    notebook.put("hostile", one_cell(HOSTILE_EXPLORER))
     notebook.open("hostile")
     notebook.run_all()
     assert notebook.failures() == []
@@ -159,29 +160,18 @@ def test_hostile_tokens_stay_text_in_the_explorer(notebook, lab):
     assert asked == [] and notebook.errors == [] and notebook.outgoing == []
 
 
-def write_notebook(notebook, lab, name: str, source: str) -> None:
-    """Put a notebook with one cell into the copy of the book that the server opens."""
+def one_cell(source: str) -> dict:
+    """A notebook with one cell."""
     cell = {"cell_type": "code", "source": source, "metadata": {}, "outputs": [], "id": "only"}
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    content = {
-        "cells": [cell | {"execution_count": None}],
-        "metadata": kernel,
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    notebook.page.goto(f"{lab}/lab?reset")
-    answer = notebook.page.request.put(
-        f"{lab}/api/contents/notebooks/{name}.ipynb",
-        data=json.dumps({"type": "notebook", "content": content}),
-        headers={"Content-Type": "application/json", **xsrf(notebook)},
-    )
-    assert answer.ok
+    cells = [cell | {"execution_count": None}]
+    return {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
 
 
-def test_what_goes_wrong_is_noticed(notebook, lab):
+def test_what_goes_wrong_is_noticed(notebook):
     """The checks above can fail: an exception in a cell, a picture from elsewhere, an error on the page."""
     source = "from IPython.display import HTML\ndisplay(HTML('<img src=http://book.invalid/x.png>'))\n1 / 0"
-    write_notebook(notebook, lab, "broken", source)
+    notebook.put("broken", one_cell(source))
     notebook.open("broken")
     notebook.run_all()
     assert len(notebook.failures()) == 1 and "ZeroDivisionError" in notebook.failures()[0]
@@ -190,9 +180,3 @@ def test_what_goes_wrong_is_noticed(notebook, lab):
     notebook.page.evaluate("setTimeout(() => { throw new Error('planted') })")
     notebook.page.wait_for_timeout(500)
     assert notebook.errors == ["planted"]
-
-
-def xsrf(notebook) -> dict[str, str]:
-    """The header that the server wants with a change."""
-    cookies = {cookie["name"]: cookie["value"] for cookie in notebook.page.context.cookies()}
-    return {"X-XSRFToken": cookies["_xsrf"]} if "_xsrf" in cookies else {}

@@ -1,12 +1,6 @@
 """Chapter 09 in JupyterLab: the trajectory explorer and the biography of a weight follow the reader."""
 
-
-def changed(page, picture, old):
-    """Wait until a picture is another one; returns its new source."""
-    page.wait_for_function(
-        "([img, old]) => img.src !== old", arg=[picture.element_handle(), old], timeout=10_000
-    )
-    return picture.get_attribute("src")
+from lab import changed
 
 
 def test_optimizer_runs_and_its_widgets_follow_the_reader(notebook):

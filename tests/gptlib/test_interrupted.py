@@ -16,7 +16,7 @@ needs_sigkill = pytest.mark.skipif(
     not hasattr(os, "fork"), reason="this platform has neither fork nor SIGKILL"
 )
 
-# Trains a small run in forked processes. `kills` of them are killed at a random moment; then one ends the run.
+# Trains a small run in forked processes. `kills` of them are killed at a random moment; then one ends it.
 KILLED_AND_RESUMED = """
 import os, random, signal, sys, time
 from pathlib import Path

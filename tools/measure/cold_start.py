@@ -5,7 +5,6 @@ step, and writes how many seconds after the start of the process the validation 
 compiled ones come last: a killed one's compiler processes would slow the next start.
 """
 
-import argparse
 import json
 import os
 import subprocess
@@ -14,7 +13,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import torch
+from tools.files import write_json
+from tools.measure import command_line, need_cuda
 
 GOAL = 1.47
 
@@ -26,37 +26,36 @@ def until_goal(step: str) -> dict:
         command = [sys.executable, "-m", "gptlib", "train", "--preset", "char-gpu-race"]
         command += ["--step", step, "--out", str(metrics.parent)]
         environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": f"{place}/cache", "TQDM_DISABLE": "1"}
-        start = time.time()
+        start = time.monotonic()
         with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
             while process.poll() is None:
-                lines = metrics.read_text().split("\n")[:-1] if metrics.exists() else []  # whole lines
-                rows = [json.loads(line) for line in lines]
+                rows = records(metrics)
                 if any(row.get("val_loss", GOAL + 1) <= GOAL for row in rows):
-                    seconds = round(time.time() - start, 2)
+                    seconds = round(time.monotonic() - start, 2)
                     process.kill()
-                    return {
-                        "step": step,
-                        "seconds": seconds,
-                        "first_step": rows[0]["seconds"],
-                        "rows": rows[-2:],
-                    }
+                    first = rows[0]["seconds"]
+                    return {"step": step, "seconds": seconds, "first_step": first, "rows": rows[-2:]}
                 time.sleep(0.05)
         return {"step": step, "seconds": None, "exit_code": process.returncode}
 
 
+def records(metrics: Path) -> list[dict]:
+    """The whole lines of a file that is being written."""
+    if not metrics.exists():
+        return []
+    return [json.loads(line) for line in metrics.read_text(encoding="utf-8").split("\n")[:-1]]
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
-    if not torch.cuda.is_available():
-        parser.error("this machine has no CUDA GPU: the race is run there")
+    need_cuda(parser, "the race is run there")
     results = []
     for step in ("captured",) * 3 + ("compiled",) * 3:
         results.append(until_goal(step))
         print(json.dumps(results[-1]), flush=True)
-        args.out.write_text(json.dumps(results, indent=1) + "\n")
+        write_json(args.out, results)
 
 
 if __name__ == "__main__":

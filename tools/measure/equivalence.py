@@ -6,7 +6,6 @@ amplify differences in the seventh digit. In bf16 with dropout, where the masks 
 losses of three seeds, eager and recorded.
 """
 
-import argparse
 import dataclasses
 import json
 from pathlib import Path
@@ -14,11 +13,11 @@ from unittest import mock
 
 import torch
 
-from gptlib.data import load_corpus, split
 from gptlib.gpt import GPT
 from gptlib.speed import CapturedStep
-from gptlib.tokenizer import CharTokenizer
 from gptlib.training import PRESETS, train
+from tools.files import write_json
+from tools.measure import characters, command_line, need_cuda
 
 SHAPE = PRESETS["char-cpu"].model  # 4 layers, 128 wide
 STEPS = {"eager": lambda: None, "recorded": lambda: CapturedStep(False), "compiled, recorded": CapturedStep}
@@ -53,17 +52,12 @@ def largest_difference(tokens: tuple, optimizer: str, step: str) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("out", type=Path)
     args = parser.parse_args()
-    if not torch.cuda.is_available():
-        parser.error("this machine has no CUDA GPU: there is nothing to record")
+    need_cuda(parser, "there is nothing to record")
     torch._dynamo.config.recompile_limit = 64  # one process trains many models
-    text = load_corpus().text
-    codes = torch.tensor(CharTokenizer.from_text(text).encode(text))
-    tokens = split(codes)
+    _, _, tokens = characters()
     exact = [
         {"optimizer": optimizer, "step": step, "difference": largest_difference(tokens, optimizer, step)}
         for optimizer in ("adamw", "muon")
@@ -82,7 +76,7 @@ def main() -> None:
         for step in STEPS
     ]
     found = {"device": torch.cuda.get_device_name(), "torch": torch.__version__, "fp32": exact, "bf16": ends}
-    args.out.write_text(json.dumps(found, indent=1) + "\n")
+    write_json(args.out, found)
     print(json.dumps(found, indent=1))
 
 

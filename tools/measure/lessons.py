@@ -5,17 +5,16 @@ Writes data/runs/lessons.json: for each run its settings, and the losses along t
 
 import dataclasses
 import json
-from pathlib import Path
 
 import torch
 
-from gptlib.data import load_corpus, split
+from gptlib.files import write_text
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.loss import evaluate
-from gptlib.tokenizer import CharTokenizer
 from gptlib.training import TrainConfig, TrainingError, train
+from tools.measure import DATA, characters
 
-OUT = Path(__file__).resolve().parents[2] / "data" / "runs" / "lessons.json"
+OUT = DATA / "runs" / "lessons.json"
 MODEL = GPTConfig(65, block_size=64, n_layer=2, n_head=4, n_embd=64)
 SOUND = TrainConfig(
     400,
@@ -45,9 +44,7 @@ RUNS = {
 
 def main() -> None:
     torch.set_num_threads(1)
-    corpus = load_corpus()
-    tokenizer = CharTokenizer.from_text(corpus.text)
-    train_tokens, val_tokens = split(torch.tensor(tokenizer.encode(corpus.text)))
+    corpus, _, (train_tokens, val_tokens) = characters()
     lessons = {"corpus": corpus.name, "torch": torch.__version__, "runs": {}}
     for name, (model_config, config) in RUNS.items():
         model = GPT(model_config, torch.Generator().manual_seed(config.seed))
@@ -71,7 +68,7 @@ def main() -> None:
         lessons["runs"][name] = run
         print(f"{name:34} {run['val_loss'][-1:]} {run.get('dropout_left_on', '')}", flush=True)
     text = json.dumps(lessons)
-    OUT.write_text(text.replace('"model"', '\n"model"').replace('"train"', '\n"train"') + "\n")
+    write_text(OUT, text.replace('"model"', '\n"model"').replace('"train"', '\n"train"') + "\n")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Copies configuration, metrics and samples into data/runs/NAME, and the best chec
 without the optimizer's state, into data/checkpoints/NAME.
 """
 
-import argparse
 import dataclasses
 import json
 import math
@@ -14,8 +13,7 @@ from pathlib import Path
 import torch
 
 from gptlib.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-
-DATA = Path(__file__).resolve().parents[2] / "data"
+from tools.measure import DATA, command_line
 
 
 def for_reading(checkpoint: Checkpoint) -> Checkpoint:
@@ -27,14 +25,12 @@ def for_reading(checkpoint: Checkpoint) -> Checkpoint:
 
 def best_step(run: Path) -> int:
     """The step with the lowest validation loss in a run's metrics."""
-    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    records = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     return min(records, key=lambda record: record.get("val_loss", math.inf))["step"]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("run", type=Path, help="the run folder")
     parser.add_argument("name", help="the name under data/runs and data/checkpoints")
     parser.add_argument("--data", type=Path, default=DATA, help="where to put it")

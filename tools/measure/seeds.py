@@ -7,7 +7,6 @@ below OUT: `runs/choice.json`, and for each preset the run of the first seed as 
 checkpoint below `checkpoints`, and `seeds.json` about all seeds.
 """
 
-import argparse
 import copy
 import dataclasses
 import json
@@ -18,11 +17,12 @@ import torch
 
 from gptlib.checkpoint import Checkpoint, save_checkpoint
 from gptlib.cli import describe, sample_text
-from gptlib.data import load_corpus, split
+from gptlib.data import split
 from gptlib.gpt import GPT
 from gptlib.speed import CapturedDecoder, CapturedStep
-from gptlib.tokenizer import CharTokenizer
 from gptlib.training import PRESETS, MetricsLog, RunConfig, train
+from tools.files import write_json
+from tools.measure import DEVICE, characters, command_line
 from tools.measure.run import for_reading
 
 CANDIDATES = {
@@ -40,8 +40,7 @@ def changed(run: RunConfig, dropout: float | None = None, **settings) -> RunConf
 def one_run(run: RunConfig, tokens: tuple, seed: int, **hooks) -> tuple[GPT, dict]:
     """Train with one seed; what it came to. Seconds count from the end of the first step, which sets up."""
     config = dataclasses.replace(run.train, seed=seed)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = GPT(run.model, torch.Generator().manual_seed(seed)).to(device)
+    model = GPT(run.model, torch.Generator().manual_seed(seed)).to(DEVICE)
     result = train(model, *tokens, config, step_fn=CapturedStep(), **hooks)
     first = result.records[0]["seconds"]
     speeds = [row["tokens_per_second"] for row in result.records[1:] if "tokens_per_second" in row]
@@ -64,20 +63,14 @@ def one_run(run: RunConfig, tokens: tuple, seed: int, **hooks) -> tuple[GPT, dic
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("presets", nargs="+", choices=[name for name in PRESETS if name.startswith("char")])
     parser.add_argument("--frozen", action="store_true", help="do not choose, take the presets' settings")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     args = parser.parse_args()
-    (args.out / "runs").mkdir(parents=True, exist_ok=True)
     torch._dynamo.config.recompile_limit = 64  # one process trains many models
-    corpus = load_corpus()
-    tokenizer = CharTokenizer.from_text(corpus.text)
-    train_text, val_text = split(corpus.text)
-    tokens = tuple(torch.tensor(tokenizer.encode(text)) for text in (train_text, val_text))
+    corpus, tokenizer, tokens = characters()
     choices = {}
     for name in args.presets:
         run, trials = PRESETS[name], []
@@ -88,11 +81,11 @@ def main() -> None:
             best = min(range(len(trials)), key=lambda i: trials[i]["final_val_loss"])
             run = changed(run, **CANDIDATES[name][best])
             choices[name] = {"trials": trials, "chosen": CANDIDATES[name][best]}
-            (args.out / "runs" / "choice.json").write_text(json.dumps(choices, indent=1) + "\n")
-        record(name, run, tokens, tokenizer, corpus, val_text, args.out, args.seeds)
+            write_json(args.out / "runs" / "choice.json", choices)
+        record(name, run, tokens, tokenizer, corpus, args.out, args.seeds)
 
 
-def record(name, run, tokens, tokenizer, corpus, val_text, out: Path, numbers: list[int]) -> None:
+def record(name, run, tokens, tokenizer, corpus, out: Path, numbers: list[int]) -> None:
     """All seeds of one preset with its frozen settings; the first one is kept whole."""
     folder, seeds, best = out / "runs" / name, [], {}
     hooks = {
@@ -103,11 +96,11 @@ def record(name, run, tokens, tokenizer, corpus, val_text, out: Path, numbers: l
     for seed in numbers:
         model, came_to = one_run(run, tokens, seed, **hooks)
         seeds.append(came_to)
-        (folder / "seeds.json").write_text(json.dumps(seeds, indent=1) + "\n")
+        write_json(folder / "seeds.json", seeds)
         if hooks:
             config = dataclasses.replace(run.train, seed=seed)
-            settings = describe(name, model, config, corpus, tokens, val_text)
-            (folder / "config.json").write_text(json.dumps(settings, indent=1))
+            settings = describe(name, model, config, corpus, tokens, split(corpus.text)[1])
+            write_json(folder / "config.json", settings)
             checkpoint = Checkpoint(best["state"], run.model, config, tokenizer)
             save_checkpoint(out / "checkpoints" / name, for_reading(checkpoint))
         hooks = {}  # the other seeds only run

@@ -1,0 +1,147 @@
+"""The parts of a chapter: title, setup, proofs, exercises, predictions, widgets, export."""
+
+import ast
+import re
+
+from gptlib.exercises.notebook import modules_of, source_of, tags_of
+from rules.page import calls_of, first_line, rule, tree
+from tools.notebooks import badge
+
+COLLAPSED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+
+
+def is_collapsed(cell: dict) -> bool:
+    return all(cell["metadata"].get(key) == value for key, value in COLLAPSED.items())
+
+
+@rule
+def title_fits_the_list(page):
+    """Heading, time and kind are those of chapters.toml."""
+    if page.row is None:
+        return ["chapters.toml has no such chapter"]
+    title = source_of(page.cells[0])
+    core, second = page.row.minutes
+    half = re.search(r"(\d+) for the second half", title)
+    stated = {
+        f"the first line must be {page.row.heading!r}": title.split("\n")[0] == page.row.heading,
+        f"it takes {core} minutes": f"Time: about {core} minutes" in title,
+        f"its second half takes {second} minutes": not half or int(half[1]) == second,
+        f"it is of the kind {page.row.kind!r}": f"· {page.row.kind}" in title,
+    }
+    complaints = [f"{what}, says chapters.toml" for what, holds in stated.items() if not holds]
+    if bool(second) != any(is_second_half(text) for text in page.markdown()):
+        complaints.append(f"the second half takes {second} minutes, says chapters.toml: is there one?")
+    return complaints
+
+
+def is_second_half(text: str) -> bool:
+    return bool(re.search(r"^#+ .*Second half", text, re.MULTILINE))
+
+
+@rule
+def begins_with_setup(page):
+    """A collapsed setup cell is the first code cell."""
+    setup = page.code()[0]
+    right = "setup" in tags_of(setup) and is_collapsed(setup)
+    return [] if right else ["the first code cell must be the collapsed setup cell"]
+
+
+@rule
+def badges_fit(page):
+    """Badge and setup cell name the repository of pyproject.toml, or none if it names none."""
+    shown = re.findall(r"^\[!\[Open in Colab\].*$", source_of(page.cells[0]), re.MULTILINE)
+    named = re.findall(r'^REPOSITORY = "(.*)"$', source_of(page.code()[0]), re.MULTILINE)
+    complaints = []
+    if shown != ([badge(page.repository, page.name)] if page.repository else []):
+        complaints.append(f"badge {shown} for the repository {page.repository}")
+    if named != ([f"https://github.com/{page.repository}"] if page.repository else [""]):
+        complaints.append(f"the setup cell has REPOSITORY = {named}, pyproject.toml {page.repository}")
+    return complaints
+
+
+@rule
+def core_fits_in_sixty_cells(page):
+    """A long subject has a marked second half."""
+    halves = [i for i, cell in enumerate(page.cells) if is_second_half(source_of(cell))]
+    core = halves[0] if halves else len(page.cells)
+    return [] if core <= 60 else [f"{core} cells before the second half, at most 60 fit a sitting"]
+
+
+@rule
+def ends_with_export(page):
+    """The last cell exports the reader's edit and proves it."""
+    last, call = page.cells[-1], f'export_chapter("{page.name}", globals())'
+    right = "export-and-prove" in tags_of(last) and call in source_of(last)
+    return [] if right else [f"the last cell must be {call}, tagged"]
+
+
+@rule
+def has_proofs_and_exercises(page):
+    """What a chapter claims it proves; and there is something to do."""
+    complaints = [
+        f"a cell tagged `proof` asserts nothing: {first_line(cell)}"
+        for cell in page.code("proof")
+        if "assert" not in source_of(cell)
+    ]
+    if modules_of(page.notebook) and not page.code("proof"):
+        complaints.append("a chapter that exports a module proves something")
+    if not page.code("stub"):
+        complaints.append("a chapter has an exercise")
+    return complaints
+
+
+@rule
+def exercises_are_complete(page):
+    """A stub, then a collapsed solution that passes the same checker."""
+    complaints = []
+    for cell, following in page.followed():
+        source = source_of(cell)
+        if "stub" in tags_of(cell):
+            if "raise NotImplementedError" not in source or "exercises." not in source:
+                complaints.append(f"a stub raises NotImplementedError and is checked: {first_line(cell)}")
+            if following is None or "solution" not in tags_of(following):
+                complaints.append(f"no solution after the stub {first_line(cell)}")
+        if "solution" in tags_of(cell):
+            if not is_collapsed(cell):
+                complaints.append(f"this solution is not collapsed: {first_line(cell)}")
+            if not source.startswith("# @title Solution\n"):
+                complaints.append(f"a solution begins with '# @title Solution': {first_line(cell)}")
+            if "assert exercises." not in source:
+                complaints.append(f"this solution asserts no checker: {first_line(cell)}")
+    return complaints
+
+
+@rule
+def predictions_are_kept(page):
+    """A guess (None as committed) before each answer, the answer folded, and the board at the end."""
+    guessed, complaints, reveals = [], [], 0
+    for cell in page.code():
+        for call in calls_of(tree(cell), "predictions.guess"):
+            guessed.append(ast.literal_eval(call.args[0]))
+            if ast.unparse(call.args[1]) != "None":
+                complaints.append(f"the guess {guessed[-1]!r} is filled in: commit None")
+        revealed = [ast.literal_eval(c.args[0]) for c in calls_of(tree(cell), "predictions.reveal")]
+        reveals += len(revealed)
+        if missing := [answer for answer in revealed if answer not in guessed]:
+            complaints.append(f"no guess before the answer {missing}")
+        folded = cell["metadata"].get("jupyter", {}).get("outputs_hidden")
+        if bool(revealed) != ("answer" in tags_of(cell)) or bool(revealed) != bool(folded):
+            complaints.append(f"reveal, tag `answer`, hidden outputs go together: {first_line(cell)}")
+    if len(guessed) != reveals:
+        complaints.append(f"{len(guessed)} guesses and {reveals} answers")
+    boards = [cell for cell in page.code() if calls_of(tree(cell), "predictions.board")]
+    return complaints + (["predictions.board() is missing"] if guessed and not boards else [])
+
+
+@rule
+def widgets_are_driven(page):
+    """nbval compares no views: the next cell sets values, asserts the state, and leaves something to see."""
+    complaints = []
+    for cell, following in page.followed():
+        if "widget" not in tags_of(cell):
+            continue
+        if cell["outputs"]:
+            complaints.append(f"a widget cell prints nothing, its view is not stored: {first_line(cell)}")
+        if following is None or "assert" not in source_of(following) or not following["outputs"]:
+            complaints.append(f"no cell drives the widget and shows it: {first_line(cell)}")
+    return complaints
