@@ -202,7 +202,7 @@ def read_state(folder: Path) -> TrainState:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file, in memory of their own: tensors mapped from it would keep Windows from deleting it."""
+    """The tensors of a file, each [...], in memory of their own: if mapped, Windows could not delete the file."""
     return load(path.read_bytes())
 
 

@@ -4,7 +4,8 @@
 
 # %% auto #0
 __all__ = ['KERNELS', 'step_flops', 'fused_linear', 'fused_layer_norm', 'fused_dropout', 'fused_mlp', 'fused_adamw',
-           'fused_kernels', 'replaced', 'next_token_loss', 'whole_step', 'CompiledStep', 'CapturedStep', 'make_step']
+           'fused_kernels', 'replaced', 'next_token_loss', 'whole_step', 'compiled_loss', 'CompiledStep',
+           'CapturedStep', 'make_step']
 
 # %% ../notebooks/14_speed.ipynb #3198f156
 import contextlib
@@ -142,13 +143,13 @@ def whole_step(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"], l
     trainer.optimizer.step()
     return StepResult(loss.detach(), norm)
 
-# %% ../notebooks/14_speed.ipynb #9aec62c1
+# %% ../notebooks/14_speed.ipynb #28541d6a
 def compiled_loss():
     """`loss_of`, compiled: (trainer, x, y) -> loss."""
     options = {"triton.mix_order_reduction": False}  # LayerNorm's gradients in two kernels instead of one slow one
     return torch.compile(loss_of, options={k: v for k, v in options.items() if k in torch._inductor.list_options()})
 
-# %% ../notebooks/14_speed.ipynb #28541d6a
+
 class CompiledStep:
     """A step for `train(step_fn=…)` whose forward and backward pass are compiled; on a CPU too.
 

@@ -12,7 +12,7 @@ import nbformat
 import pytest
 from nbstripout import strip_output
 
-from gptlib.exercises.notebook import modules_of, read_notebook
+from gptlib.exercises.notebook import blank_module, modules_of, read_notebook
 from rules import Page
 from rules.anatomy import badges_fit
 from tools import notebooks as tools
