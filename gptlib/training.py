@@ -315,7 +315,7 @@ class Run:
     `start` is the TrainState to go on from, or None.
     """
 
-    def __init__(self, trainer: Trainer, start: TrainState | None, checkpointer=None, logger=None):
+    def __init__(self, trainer: Trainer, start, checkpointer=None, logger=None):
         self.trainer, self.config = trainer, trainer.config
         self.checkpointer, self.logger = checkpointer, logger
         self.records = []
@@ -421,7 +421,7 @@ def train(
     sample_fn: SampleFunction | None = None,  # called every sample_interval steps
     checkpointer: CheckpointFunction | None = None,
     logger: LogFunction | None = None,
-    start: TrainState | None = None,  # to go on from
+    start=None,  # the TrainState to go on from
     stop: StopFunction | None = None,
 ) -> TrainResult:
     """Train `model` in place, on the device its parameters are on. Tokens: lists, arrays or tensors.

@@ -14,9 +14,9 @@ import torch
 
 from gptlib.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from gptlib.data import load_corpus
+from gptlib.decoder import CapturedDecoder
 from gptlib.generation import generate
 from gptlib.gpt import GPT
-from gptlib.speed import CapturedDecoder
 from gptlib.tokenizer import GPT2_PATTERN, BPETokenizer, CharTokenizer
 from gptlib.training import PRESETS, Trainer
 from tools.files import write_json

@@ -16,11 +16,13 @@ from pathlib import Path
 import torch
 
 from gptlib.checkpoint import Checkpoint, save_checkpoint
-from gptlib.cli import describe, sample_text
+from gptlib.cli import sample_text
 from gptlib.data import split
+from gptlib.decoder import CapturedDecoder
 from gptlib.gpt import GPT
-from gptlib.speed import CapturedDecoder, CapturedStep
-from gptlib.training import PRESETS, MetricsLog, RunConfig, train
+from gptlib.runs import MetricsLog, describe
+from gptlib.speed import CapturedStep
+from gptlib.training import PRESETS, RunConfig, train
 from tools.files import write_json
 from tools.measure import DEVICE, characters, command_line
 from tools.measure.run import for_reading
@@ -91,7 +93,7 @@ def record(name, run, tokens, tokenizer, corpus, out: Path, numbers: list[int]) 
     hooks = {
         "logger": MetricsLog(folder),
         "checkpointer": lambda state, _: best.update(state=copy.deepcopy(state)),
-        "sample_fn": lambda model: sample_text(CapturedDecoder(model), tokenizer, "\n", 300, seed=1),
+        "sample_fn": lambda model: sample_text(CapturedDecoder(model), tokenizer, 300, seed=1),
     }
     for seed in numbers:
         model, came_to = one_run(run, tokens, seed, **hooks)

@@ -14,9 +14,9 @@ from gptlib.data import Batches
 from gptlib.gpt import GPT
 from gptlib.optimizer import AdamW, set_learning_rate
 from gptlib.speed import (
-    KERNELS,
     CapturedStep,
     CompiledStep,
+    fused_kernels,
     only_eager,
     replaced,
     step_flops,
@@ -135,7 +135,7 @@ def step_times(variant: Variant, optimizer: str, tokens: torch.Tensor) -> tuple[
             one_tensor_at_a_time = (AdamW, "step", torch.no_grad()(one_by_one))
             replacements.enter_context(replaced(one_tensor_at_a_time))
         if variant.kernels:
-            replacements.enter_context(replaced(*KERNELS))
+            replacements.enter_context(fused_kernels(trainer.model, trainer.optimizer))
         (first,) = single_calls(step, 1)
         return mean_calls(step, repeats=5, calls=20 if DEVICE.type == "cuda" else 4), first
 
@@ -177,7 +177,7 @@ def bench_kernels() -> list[dict]:
     windows = torch.zeros(shape, dtype=torch.long, device=DEVICE)
     step, repeats = CapturedStep(), 5
     step(trainer, windows, windows)
-    if reason := only_eager(trainer):
+    if reason := only_eager(trainer.config, trainer.dtype):
         print(f"no recorded step whose kernels could be listed: {reason}", file=sys.stderr)
         return []
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CUDA]) as profile:

@@ -16,11 +16,12 @@ ALTERNATIVES = {
     "running_mean": [one_by_one],
 }
 
+# name -> a wrong answer, and what the checker's message must contain
 BUGS = {
     "running_mean": {
-        "divided by all": lambda losses: losses.cumsum(dim=0) / len(losses),
-        "mean of all": lambda losses: losses.mean().expand(len(losses)),
-        "newest one missing": without_newest,
-        "one number": lambda losses: losses.mean(),
+        "divided by all": (lambda losses: losses.cumsum(dim=0) / len(losses), "divide it by t + 1"),
+        "mean of all": (lambda losses: losses.mean().expand(len(losses)), "not of all"),
+        "newest one missing": (without_newest, "it is missing"),
+        "one number": (lambda losses: losses.mean(), "shape"),
     },
 }
