@@ -12,5 +12,7 @@ if os.environ.get("GPTLIB_CHECK_SHAPES"):
     from jaxtyping import install_import_hook
 
     check = beartype(conf=BeartypeConf(is_pep484_tower=True))  # 1 will do where 1.0 is asked for
-    modules = [f"gptlib.{path.stem}" for path in Path(__file__).parent.glob("[a-z]*.py")]
+    modules = [
+        f"gptlib.{path.stem}" for path in Path(__file__).parent.glob("[a-z]*.py") if path.stem != "cli"
+    ]
     install_import_hook(modules, "gptlib.check")
