@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['KERNELS', 'step_flops', 'fused_linear', 'fused_layer_norm', 'fused_dropout', 'fused_mlp', 'fused_adamw',
-           'fused_kernels', 'replaced', 'next_token_loss', 'whole_step', 'compiled_loss', 'CompiledStep',
-           'CapturedStep', 'make_step']
+           'fused_kernels', 'replaced', 'next_token_loss', 'loss_of', 'only_eager', 'whole_step', 'compiled_loss',
+           'CompiledStep', 'CapturedStep', 'make_step']
 
 # %% ../notebooks/14_speed.ipynb #3198f156
 import contextlib
@@ -115,7 +115,7 @@ def next_token_loss(
         logits = logits.masked_fill(is_padding, -math.inf)
     return F.cross_entropy(logits, targets.flatten())
 
-# %% ../notebooks/14_speed.ipynb #a08c648d
+# %% ../notebooks/14_speed.ipynb #b4aa99dc
 def loss_of(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -> Float[Tensor, ""]:
     """The training loss of one batch, in the run's precision: what there is to compile."""
     with trainer.autocast():
@@ -130,7 +130,7 @@ def only_eager(config: TrainConfig, dtype: torch.dtype) -> str | None:
         return f"micro_batch_size={config.micro_batch_size} splits the batch"
     return None
 
-# %% ../notebooks/14_speed.ipynb #b4aa99dc
+
 def whole_step(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"], loss_fn=loss_of) -> StepResult:
     """One optimizer step without micro-batches and scaler, which never waits for the device.
 

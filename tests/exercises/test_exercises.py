@@ -391,8 +391,10 @@ def test_nbdev_itself_makes_the_same_of_a_second_module(book):
     run(book, EXPORT)
     ours = {name: text for name, (text, _) in modules(book).items()}
     shutil.copy(ROOT / "pyproject.toml", book)
+    notebook = read_notebook(book / "notebooks" / "03_numbers.ipynb")
     for name in ours:
-        (book / "gptlib" / f"{name}.py").write_text(blank_module("03_numbers"))
+        blank = blank_module(notebook, "03_numbers", name)
+        (book / "gptlib" / f"{name}.py").write_text(blank, encoding="utf-8")
     done = run(book, "from nbdev.doclinks import nbdev_export; nbdev_export()", ".")
     assert {name: text for name, (text, _) in modules(book).items()} == ours, done.stderr
 
