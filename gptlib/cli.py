@@ -46,7 +46,7 @@ from gptlib.runs import (
     with_memory_advice,
     write_settings,
 )
-from gptlib.speed import make_step, only_eager
+from gptlib.speed import make_step, only_eager, step_flops
 from gptlib.tokenizer import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
 from gptlib.training import (
     PRESETS,
@@ -60,7 +60,7 @@ from gptlib.training import (
 )
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
-Step = Literal["auto", "eager", "captured", "compiled"]
+Step = Literal["auto", "eager", "fused", "captured", "compiled"]
 SHIPPED = "char-gpu-best"
 MAY_CHANGE = {"max_steps", "micro_batch_size", "precision"}
 MAY_CHANGE |= {"eval_interval", "log_interval", "sample_interval", "checkpoint_interval"}
@@ -217,7 +217,8 @@ def carry_out(job: Job, start: TrainState | None) -> None:
     Batches(tokens[0], job.train.batch_size, job.model.block_size)
     Batches(tokens[1], 1, 1)
     dtype = choose_precision(job.train.precision, job.device)
-    step_fn = make_step(job.step, job.device)
+    work = step_flops(job.model, job.train.batch_size) * job.train.max_steps
+    step_fn = make_step(job.step, job.device, work)
     if step_fn is not eager_step and (reason := only_eager(job.train, dtype)):
         print(f"steps are eager: {reason}")
     model = GPT(job.model, torch.Generator().manual_seed(job.train.seed)).to(job.device)

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['Optimizer', 'SGD', 'Adam', 'AdamW', 'parameter_groups', 'make_adamw', 'clip_grad_norm', 'cosine_schedule',
-           'set_learning_rate']
+           'linear_schedule', 'set_learning_rate']
 
 # %% ../notebooks/09_optimizer.ipynb #14f87a2f
 import inspect
@@ -166,6 +166,14 @@ def cosine_schedule(step: int, *, max_lr: float, min_lr: float, warmup_steps: in
         return min_lr
     progress = (step - warmup_steps) / max(1, max_steps - warmup_steps)
     return min_lr + 0.5 * (max_lr - min_lr) * (1 + math.cos(math.pi * progress))
+
+
+def linear_schedule(step: int, *, max_lr: float, min_lr: float, warmup_steps: int, max_steps: int) -> float:
+    """As `cosine_schedule`, with a straight line down to min_lr."""
+    if step < warmup_steps:
+        return max_lr * (step + 1) / warmup_steps
+    progress = min(1.0, (step - warmup_steps) / max(1, max_steps - warmup_steps))
+    return max_lr + (min_lr - max_lr) * progress
 
 
 def set_learning_rate(optimizer, share: float) -> None:

@@ -24,7 +24,14 @@ from gptlib.data import Batches
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.loss import cross_entropy, evaluate
 from gptlib.muon import OptimizerPair, make_muon
-from gptlib.optimizer import AdamW, clip_grad_norm, cosine_schedule, make_adamw, set_learning_rate
+from gptlib.optimizer import (
+    AdamW,
+    clip_grad_norm,
+    cosine_schedule,
+    linear_schedule,
+    make_adamw,
+    set_learning_rate,
+)
 
 log = logging.getLogger("gptlib.training")
 WITHOUT_CUDNN = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
@@ -59,6 +66,7 @@ def choose_device(wanted: str = "auto") -> torch.device:
 # %% ../notebooks/10_training.ipynb #3c7e9fb2
 OPTIMIZERS = ("adamw", "muon")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+DECAYS = ("cosine", "linear")
 
 
 def must_be_number(name: str, value, whole: bool = False, above: int | None = None) -> None:
@@ -80,6 +88,7 @@ class TrainConfig:
     learning_rate: float = 1e-3  # AdamW's, at the end of the warm-up
     min_learning_rate: float = 1e-4  # at the last step
     warmup_steps: int = 100
+    decay: Literal[DECAYS] = "cosine"  # from the highest rate to the lowest, after the warm-up
     weight_decay: float = 0.1  # on matrices and tables only
     betas: tuple[float, float] = (0.9, 0.99)
     grad_clip: float = 1.0  # largest joint gradient norm; 0: no clipping
@@ -101,7 +110,7 @@ class TrainConfig:
             must_be_number(name, getattr(self, name), above=0)
         for name in ("min_learning_rate", "weight_decay", "grad_clip"):
             must_be_number(name, getattr(self, name))
-        for name, allowed in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
+        for name, allowed in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS), ("decay", DECAYS)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r} is unknown: choose from {', '.join(allowed)}")
         if self.seed >= 1 << 64:
@@ -345,7 +354,8 @@ class Run:
     def schedule(self) -> float:
         """Give the optimizer the next step's learning rate; returns it."""
         config = self.config
-        rate = cosine_schedule(
+        schedule = cosine_schedule if config.decay == "cosine" else linear_schedule
+        rate = schedule(
             self.done,
             max_lr=config.learning_rate,
             min_lr=config.min_learning_rate,
