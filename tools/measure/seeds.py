@@ -21,7 +21,7 @@ from gptlib.data import split
 from gptlib.decoder import CapturedDecoder
 from gptlib.gpt import GPT
 from gptlib.runs import MetricsLog, describe
-from gptlib.speed import CapturedStep
+from gptlib.speed import make_step
 from gptlib.training import PRESETS, RunConfig, train
 from tools.files import write_json
 from tools.measure import DEVICE, characters, command_line
@@ -43,7 +43,8 @@ def one_run(run: RunConfig, tokens: tuple, seed: int, **hooks) -> tuple[GPT, dic
     """Train with one seed; what it came to. Seconds count from the end of the first step, which sets up."""
     config = dataclasses.replace(run.train, seed=seed)
     model = GPT(run.model, torch.Generator().manual_seed(seed)).to(DEVICE)
-    result = train(model, *tokens, config, step_fn=CapturedStep(), **hooks)
+    step_fn = make_step("compiled" if DEVICE.type == "cuda" else "fused", DEVICE)
+    result = train(model, *tokens, config, step_fn=step_fn, **hooks)
     first = result.records[0]["seconds"]
     speeds = [row["tokens_per_second"] for row in result.records[1:] if "tokens_per_second" in row]
     came_to = {
