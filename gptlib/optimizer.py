@@ -173,7 +173,7 @@ def linear_schedule(step: int, *, max_lr: float, min_lr: float, warmup_steps: in
     if step < warmup_steps:
         return max_lr * (step + 1) / warmup_steps
     progress = min(1.0, (step - warmup_steps) / max(1, max_steps - warmup_steps))
-    return max_lr + (min_lr - max_lr) * progress
+    return min_lr + (max_lr - min_lr) * (1 - progress)
 
 
 def set_learning_rate(optimizer, share: float) -> None:
