@@ -153,6 +153,8 @@ def run_train(args: Train) -> None:
     device = choose_device(args.device)
     for place in filter(None, (args.out, args.mirror)):
         must_be_free(place)
+    if args.out and args.mirror and args.out.resolve() == args.mirror.resolve():
+        raise ValueError(f"--mirror {args.mirror} is the run's own folder: choose one on another disk")
     corpus = Corpus.from_files(*args.text) if args.text else load_corpus()
     tokenizer = make_tokenizer(args, corpus)
     model = dataclasses.replace(args.model, vocab_size=tokenizer.vocab_size)
@@ -663,12 +665,14 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     except SystemExit as stop:
         return stop.code
-    except (MemoryError, torch.OutOfMemoryError):
-        print("error: out of memory: take a smaller model", file=sys.stderr)
-        return 2
     except BrokenPipeError:  # whoever reads the output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (CheckpointError, TrainingError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        print("error: out of memory: take a smaller model or a shorter text", file=sys.stderr)
         return 2
     return 0

@@ -79,7 +79,7 @@ def plot_losses(losses: dict[str, list[tuple[int, float]]], rungs: dict[str, flo
         axes.plot(*zip(*points, strict=True), marker=marker, label=f"{name}, lowest {lowest:.3f}")
     draw_rungs(axes, rungs, [loss for points in losses.values() for _, loss in points])
     axes.set(xlabel="step", ylabel="validation loss (nats per character)")
-    axes.legend(loc="upper center")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1))  # above: inside it would hide rungs
     return figure
 
 
