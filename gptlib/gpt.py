@@ -136,7 +136,7 @@ class GPT(nn.Module):
 
 # %% ../notebooks/07_gpt.ipynb #4d8faec3
 def must_fit(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    """ValueError that lists the names that are missing or unexpected, else the first shape that differs."""
+    """ValueError that lists the names that are missing or unexpected, else the first tensor [...] of another shape."""
     missing, unexpected = sorted(expected.keys() - found.keys()), sorted(found.keys() - expected.keys())
     if missing or unexpected:
         raise ValueError(f"the state dict does not fit: missing {missing}, unexpected {unexpected}")

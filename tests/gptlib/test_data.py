@@ -47,7 +47,11 @@ def test_unknown_corpus():
 
 def test_readme_lists_every_file_with_its_checksum():
     listed = dict(
-        re.findall(r"^\| `([^`]+)` \| `([0-9a-f]{64})` \|$", (data.DATA / "README.md").read_text(), re.M)
+        re.findall(
+            r"^\| `([^`]+)` \| `([0-9a-f]{64})` \|$",
+            (data.DATA / "README.md").read_text(encoding="utf-8"),
+            re.M,
+        )
     )
     found = {
         path.relative_to(data.DATA).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -110,7 +114,7 @@ def house(tmp_path, monkeypatch):
     """An empty data folder with small plays, no GPTLIB_DATA, and TEXT as the corpus that is expected."""
     folder = tmp_path / "data"
     (folder / "plays").mkdir(parents=True)
-    (folder / "plays" / "input.txt").write_text("The plays.")
+    (folder / "plays" / "input.txt").write_text("The plays.", encoding="utf-8")
     monkeypatch.setattr(data, "DATA", folder)
     monkeypatch.setattr(data, "TINYSHAKESPEARE_SHA256", hashlib.sha256(TEXT).hexdigest())
     monkeypatch.setattr(data, "TINYSHAKESPEARE_URL", "http://127.0.0.1:9/closed")
