@@ -263,7 +263,7 @@ def test_a_log_that_cannot_be_written_does_not_end_a_run(tmp_path, caplog, monke
     (record,) = caplog.records
     message = record.getMessage()
     assert re.search(
-        r"31 characters for .*metrics.jsonl are lost, training goes on: .*No space left", message
+        r"47 characters for .*metrics.jsonl are lost, training goes on: .*No space left", message
     )
     log({"step": 3, "train_loss": 2.0})
     steps = [

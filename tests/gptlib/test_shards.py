@@ -15,8 +15,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gptlib.data import Batches
-from gptlib.shards import ShardError, TokenShards, read_documents, write_shards
+from gptlib.data import Batches, read_documents
+from gptlib.shards import ShardError, TokenShards, write_shards
 from gptlib.tokenizer import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
 
 CHARACTERS = CharTokenizer("abcdefgh \n")
@@ -331,37 +331,6 @@ def test_a_separator_in_the_text_is_no_separator(tmp_path):
 
 
 # --- documents
-
-
-def test_documents_of_text_files_and_json_lines(tmp_path):
-    (tmp_path / "a.txt").write_text("first\nfile é", encoding="utf-8")
-    (tmp_path / "b.jsonl").write_text(
-        '{"text": "one\\ntwo"}\n{"id": 7, "text": ""}\n{"text": "x\u2028y"}', "utf-8"
-    )
-    (tmp_path / "c.txt").write_text("", encoding="utf-8")
-    found = read_documents(tmp_path / "a.txt", str(tmp_path / "b.jsonl"), tmp_path / "c.txt")
-    assert list(found) == ["first\nfile é", "one\ntwo", "", "x\u2028y", ""]
-    (tmp_path / "d.jsonl").write_text('{"body": "z"}\n', encoding="utf-8")
-    assert list(read_documents(tmp_path / "d.jsonl", field="body")) == ["z"]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("a.jsonl", b'{"text": "a"}\n{"text": \n', "a.jsonl, line 2 is no JSON with a string 'text'"),
-        ("a.jsonl", b'{"text": "a"}\n{"txt": "b"}\n', "a.jsonl, line 2 .*KeyError"),
-        ("a.jsonl", b'{"text": 5}\n', "a.jsonl, line 1 .*'text' is no string"),
-        ("a.jsonl", b"[1]\n", "a.jsonl, line 1 is no JSON"),
-        ("a.jsonl", b'{"text": "\xff"}\n', "a.jsonl, line 1 is no JSON"),
-        ("a.txt", b"abc\xff", "a.txt is no UTF-8 .*position 3"),
-    ],
-)
-def test_documents_that_cannot_be_read(tmp_path, name, content, message):
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(ShardError, match=message) as caught:
-        write_shards(read_documents(tmp_path / name), tmp_path / "set", CHARACTERS)
-    assert "\n" not in str(caught.value)
-    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_documents_stream(tmp_path):
