@@ -1,5 +1,6 @@
 """The command line, which puts the chapters' parts together: `python -m gptlib train | resume | sample | …`."""
 
+import codecs
 import dataclasses
 import json
 import logging
@@ -8,6 +9,7 @@ import os
 import select
 import shutil
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,11 +27,12 @@ from gptlib.checkpoint import (
     checkpoints_in,
     latest_checkpoint,
     load_checkpoint,
+    verify,
 )
 from gptlib.data import Batches, Corpus, load_corpus, split
 from gptlib.decoder import CapturedDecoder
 from gptlib.files import DATA, replacing, write_text
-from gptlib.generation import generate, stream
+from gptlib.generation import check_settings, generate, stream
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.loss import bits_per_character, evaluate, ladder
 from gptlib.runs import (
@@ -46,10 +49,11 @@ from gptlib.runs import (
     with_memory_advice,
     write_settings,
 )
-from gptlib.speed import make_step, only_eager, step_flops
+from gptlib.speed import fused_step, make_step, only_eager, step_flops
 from gptlib.tokenizer import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
 from gptlib.training import (
     PRESETS,
+    StepFunction,
     TrainConfig,
     TrainingError,
     TrainState,
@@ -61,6 +65,7 @@ from gptlib.training import (
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Step = Literal["auto", "eager", "fused", "captured", "compiled"]
+TEXTS = ("tinyshakespeare", "plays")  # of `load_corpus`
 SHIPPED = "char-gpu-best"
 MAY_CHANGE = {"max_steps", "micro_batch_size", "precision"}
 MAY_CHANGE |= {"eval_interval", "log_interval", "sample_interval", "checkpoint_interval"}
@@ -75,7 +80,7 @@ class Train:
     preset: Literal[tuple(PRESETS)] = "char-cpu"
     text: tuple[
         str, ...
-    ] = ()  # files, folders, patterns: UTF-8 text, .jsonl with a field "text", either as .gz
+    ] = ()  # files, folders, patterns: UTF-8 text, .jsonl with a field "text", .gz of both
     tokenizer: str | None = None  # char, byte, bpe:N (N tokens, learned from the text) or gpt2
     out: Path | None = None  # run folder; by default the next free runs/PRESET-NNN
     mirror: Path | None = None  # an existing folder on another disk, for a copy of each checkpoint
@@ -98,9 +103,7 @@ class Resume:
 class Sample:
     """Print text from a model, as it is drawn."""
 
-    checkpoint: str | None = (
-        None  # a checkpoint, a run (its best), a shipped model; by default the newest run's
-    )
+    checkpoint: str | None = None  # a checkpoint, a run, a shipped model; by default the newest run
     prompt: str = "\\n"  # \n is a line break; - reads the prompt from standard input, and so does a pipe
     max_new_tokens: int = 500
     temperature: float = 0.8  # 0 always takes the likeliest token
@@ -148,49 +151,34 @@ class Export:
 def run_train(args: Train) -> None:
     """Load the text, build the model, train, and say where the result stands on the loss ladder."""
     device = choose_device(args.device)
+    for place in filter(None, (args.out, args.mirror)):
+        must_be_free(place)
+    if args.out and args.mirror and args.out.resolve() == args.mirror.resolve():
+        raise ValueError(f"--mirror {args.mirror} is the run's own folder: choose one on another disk")
     corpus = Corpus.from_files(*args.text) if args.text else load_corpus()
     tokenizer = make_tokenizer(args, corpus)
-    model_config = dataclasses.replace(args.model, vocab_size=tokenizer.vocab_size)
-    folder = args.out or next_free(Path("runs"), args.preset if not args.text else "own")
-    must_be_free(folder, args.mirror)
-    job = Job(
-        args.preset, model_config, args.train, corpus, tokenizer, folder, args.mirror, device, args.step
+    model = dataclasses.replace(args.model, vocab_size=tokenizer.vocab_size)
+    carry_out(
+        Job(args.preset, model, args.train, corpus, tokenizer, args.out, args.mirror, device, args.step)
     )
-    carry_out(job, None)
 
 
 def run_resume(args: Resume) -> None:
     """Go on with a run; nothing has to be said again, and what may change is taken and said."""
     settings = read_settings(args.run if (args.run / "config.json").exists() else args.mirror or args.run)
-    device, folder = choose_device(args.device), args.run
-    saved = find_state(folder, args.mirror)
-    if saved is None:  # ended before its first checkpoint: from the beginning
-        model_config, before = GPTConfig(**settings["model"]), TrainConfig(**settings["train"])
+    device, saved = choose_device(args.device), find_state(args.run, args.mirror)
+    if saved is None:  # it ended before its first checkpoint: from the beginning
+        model, before = GPTConfig(**settings["model"]), TrainConfig(**settings["train"])
     else:
-        model_config, before = saved.model_config, saved.train_config
-    corpus = text_of(settings)
-    tokenizer = saved.tokenizer if saved else tokenizer_named(settings.get("tokenizer", "char"), corpus)
-    changed = changes(before, args.train)
+        model, before = saved.model_config, saved.train_config
+    say_changes(before, args.train, settings["device"], device_name(device))
     if saved and saved.state.step >= args.train.max_steps:
         more = f"--train.max-steps {2 * saved.state.step}"
-        raise ValueError(f"{folder} is at its last step, {saved.state.step}: extend it with {more}, say")
-    for name, value in changed.items():
-        print(f"{name} is {value} from here on, it was {getattr(before, name)}")
-    if device_name(device) != settings["device"]:
-        print(
-            f"this run was on {settings['device']}, here it is {device_name(device)}: other last digits from here on"
-        )
-    job = Job(
-        settings["preset"],
-        model_config,
-        args.train,
-        corpus,
-        tokenizer,
-        folder,
-        args.mirror,
-        device,
-        args.step,
-    )
+        raise ValueError(f"{args.run} is at its last step, {saved.state.step}: extend it with {more}, say")
+    corpus = text_of(settings)
+    tokenizer = saved.tokenizer if saved else tokenizer_named(settings.get("tokenizer", "char"), corpus)
+    preset = settings["preset"]
+    job = Job(preset, model, args.train, corpus, tokenizer, args.run, args.mirror, device, args.step)
     carry_out(job, saved.state if saved else None)
 
 
@@ -203,35 +191,30 @@ class Job:
     train: TrainConfig
     corpus: Corpus
     tokenizer: Tokenizer
-    folder: Path
+    folder: Path | None  # None: the next free one
     mirror: Path | None
     device: torch.device
     step: str
 
 
-def carry_out(job: Job, start: TrainState | None) -> None:
-    """Train, and print what came of it. A run that fails before its first record leaves no folder behind."""
-    train_text, val_text = split(job.corpus.text)
-    tokens = tuple(torch.tensor(job.tokenizer.encode(text)) for text in (train_text, val_text))
-    # what cannot work is an error before anything is written
-    Batches(tokens[0], job.train.batch_size, job.model.block_size)
-    Batches(tokens[1], 1, 1)
-    dtype = choose_precision(job.train.precision, job.device)
-    work = step_flops(job.model, job.train.batch_size) * job.train.max_steps
-    step_fn = make_step(job.step, job.device, work)
-    if step_fn is not eager_step and (reason := only_eager(job.train, dtype)):
-        print(f"steps are eager: {reason}")
+def carry_out(job: Job, start: TrainState | None = None) -> None:
+    """Train, and print what came of it. What cannot work is an error before anything is written."""
+    texts = split(job.corpus.text)
+    tokens = encoded(job, texts)
+    step_fn = step_function(job)
     model = GPT(job.model, torch.Generator().manual_seed(job.train.seed)).to(job.device)
-    checkpointer = Checkpointer(job.folder, job.model, job.train, job.tokenizer, job.mirror)
-    settings = describe(job.preset, model, job.train, job.corpus, tokens, val_text)
-    settings["tokenizer"] = tokenizer_name(job.tokenizer)
-    new = not job.folder.exists()
-    for place in filter(None, (job.folder, job.mirror)):
-        write_settings(place, settings)
-    print(f"{job.preset}: {settings['parameters']:,} weights on {settings['device']}, into {job.folder}")
-    print(advice(settings, job.train, job.model))
-    logger = MetricsLog(job.folder, start.step if start else 0)
+    new = job.folder is None or not job.folder.exists()
+    folder = job.folder or next_free(Path("runs"), job.preset if job.corpus.name in TEXTS else "own")
     try:
+        checkpointer = Checkpointer(folder, job.model, job.train, job.tokenizer, job.mirror)
+        settings = describe(job.preset, model, job.train, job.corpus, tokens, texts[1])
+        settings["tokenizer"] = tokenizer_name(job.tokenizer)
+        for place in filter(None, (folder, job.mirror)):
+            write_settings(place, settings)
+        print(f"{job.preset}: {settings['parameters']:,} weights on {settings['device']}, into {folder}")
+        print(advice(settings, job.train, job.model))
+        logger = MetricsLog(folder, start.step if start else 0)
+        plugs = dict(checkpointer=checkpointer, logger=logger, start=start)
         with StopSignals() as stop:
             result = train(
                 model,
@@ -239,34 +222,60 @@ def carry_out(job: Job, start: TrainState | None) -> None:
                 job.train,
                 step_fn=with_memory_advice(step_fn),
                 sample_fn=lambda model: sample_text(model, job.tokenizer, 300, seed=job.train.seed),
-                checkpointer=checkpointer,
-                logger=logger,
-                start=start,
                 stop=stop,
+                **plugs,
             )
-    except BaseException as stopped:
-        if new and not checkpoints_in(job.folder) and not read_records(job.folder):
-            shutil.rmtree(job.folder, ignore_errors=True)
-        elif isinstance(stopped, (KeyboardInterrupt, SystemExit)):
-            print(f"\n{stopped}; go on with: python -m gptlib resume {job.folder}", file=sys.stderr)
+    except BaseException as reason:
+        leave(folder, new, reason)
         raise
     print(
         f"\nvalidation loss {result.val_loss:.4f} nats per token at step {result.step}, "
         f"best {result.best_val_loss:.4f} at step {result.best_step}, {result.seconds:.0f} s"
     )
-    rungs = own_ladder(train_text, val_text)
-    write_text(job.folder / "ladder.json", json.dumps(rungs, indent=1))
-    print_ladder(rungs, result.val_loss * len(tokens[1]) / len(val_text))
+    rungs = own_ladder(*texts)
+    write_text(folder / "ladder.json", json.dumps(rungs, indent=1))
+    print_ladder(rungs, {"this model": result.val_loss * len(tokens[1]) / len(texts[1])})
     print("\n" + sample_text(model, job.tokenizer, 400, seed=job.train.seed).strip())
-    print(f"\nMore of it:  python -m gptlib sample --checkpoint {job.folder}")
+    print(f"\nMore of it:  python -m gptlib sample --checkpoint {folder}")
 
 
-def changes(before: TrainConfig, after: TrainConfig) -> dict:
-    """The settings that differ; ValueError for one that may not change within a run."""
-    differing = {n: v for n, v in vars(after).items() if v != getattr(before, n)}
-    for name in differing.keys() - MAY_CHANGE:
-        raise ValueError(f"{name} is {getattr(before, name)} in this run and cannot become {differing[name]}")
-    return differing
+def encoded(job: Job, texts: tuple[str, str]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Training and validation tokens; ValueError where one of them is too short."""
+    tokens = tuple(torch.tensor(job.tokenizer.encode(text), dtype=torch.long) for text in texts)
+    Batches(tokens[0], job.train.batch_size, job.model.block_size)
+    if min(len(tokens[1]), len(texts[1])) < 2:
+        raise ValueError(f"the validation part, a tenth of the text, is {texts[1]!r}: take a longer text")
+    return tokens
+
+
+def step_function(job: Job) -> StepFunction:
+    """The step that is asked for; where it cannot be taken, the eager one, and a line that says why."""
+    dtype = choose_precision(job.train.precision, job.device)
+    work = step_flops(job.model, job.train.batch_size) * job.train.max_steps
+    step_fn = make_step(job.step, job.device, work)
+    if step_fn in (eager_step, fused_step) or not (reason := only_eager(job.train, dtype)):
+        return step_fn
+    print(f"steps are eager: {reason}")
+    return eager_step
+
+
+def leave(folder: Path, new: bool, reason: BaseException) -> None:
+    """Leave nothing of a new run that failed before its first record; say how a stopped one goes on."""
+    if new and not checkpoints_in(folder) and not read_records(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+    elif isinstance(reason, (KeyboardInterrupt, SystemExit)):
+        print(f"\nstopped; go on with: python -m gptlib resume {folder}", file=sys.stderr)
+
+
+def say_changes(before: TrainConfig, after: TrainConfig, device_before: str, device: str) -> None:
+    """Print what is different from here on; ValueError for a setting that may not change within a run."""
+    changed = {n: v for n, v in vars(after).items() if v != getattr(before, n)}
+    for name in sorted(changed.keys() - MAY_CHANGE):
+        raise ValueError(f"{name} is {getattr(before, name)} in this run and cannot become {changed[name]}")
+    for name, value in changed.items():
+        print(f"{name} is {value} from here on, it was {getattr(before, name)}")
+    if device != device_before:
+        print(f"this run was on {device_before}, here it is {device}: other last digits from here on")
 
 
 def find_state(folder: Path, mirror: Path | None) -> Checkpoint | None:
@@ -288,10 +297,10 @@ def find_state(folder: Path, mirror: Path | None) -> Checkpoint | None:
 
 def text_of(settings: dict) -> Corpus:
     """The text of a run, read again; ValueError when it is another one now."""
-    if settings["corpus"] in ("tinyshakespeare", "plays"):
+    if settings["corpus"] in TEXTS:
         corpus = load_corpus(settings["corpus"])
     else:
-        corpus = Corpus.from_files(*settings["text"]["source"].split(os.pathsep))
+        corpus = Corpus.from_files(*settings["text"]["source"].split("\n"))
     before = settings.get("text", {}).get("sha256", corpus.sha256)
     if corpus.name != settings["corpus"] or corpus.sha256 != before:
         raise ValueError(
@@ -315,6 +324,7 @@ def tokenizer_named(name: str, corpus: Corpus) -> Tokenizer:
     """char, byte, gpt2, or bpe:N: byte pairs learned from the training part of the text."""
     kind, _, size = name.partition(":")
     if kind == "bpe" and size.isdecimal():
+        print(f"learning a vocabulary of {int(size):,} tokens from {corpus.name}")
         return BPETokenizer.train(split(corpus.text)[0], int(size))
     if name == "char":
         return CharTokenizer.from_text(corpus.text)
@@ -349,15 +359,16 @@ def first_tokens(tokenizer: Tokenizer) -> list[int]:
 def own_ladder(train_text: str, val_text: str) -> dict[str, float]:
     """N-gram tables of characters fitted to this text, in nats per character."""
     characters = CharTokenizer.from_text(train_text + val_text)
-    orders = [n for n in range(6) if n * math.log2(characters.vocab_size) < 63]
-    return ladder(characters.encode(train_text), characters.encode(val_text), characters.vocab_size, orders)
+    size, tokens = characters.vocab_size, [characters.encode(text) for text in (train_text, val_text)]
+    orders = [n for n in range(6) if n * math.log2(size) < 63 and n <= len(train_text)]
+    return ladder(*tokens, size, tqdm(orders, "fitting the ladder", leave=False, unit="table"))
 
 
-def print_ladder(rungs: dict[str, float], loss: float) -> None:
-    """Where a loss, in nats per character, stands among the n-gram tables."""
+def print_ladder(rungs: dict[str, float], losses: dict[str, float]) -> None:
+    """Where losses, in nats per character, stand among the n-gram tables."""
     print("\nThe loss ladder, in nats per character on the same validation text:")
-    for name, value in sorted({**rungs, "this model": loss}.items(), key=lambda rung: -rung[1]):
-        print(f"  {value:.3f}  {name}{'  <--' if name == 'this model' else ''}")
+    for name, value in sorted([*rungs.items(), *losses.items()], key=lambda rung: -rung[1]):
+        print(f"  {value:.3f}  {name}{'  <--' if name in losses else ''}")
 
 
 # --- what is done with a model
@@ -365,26 +376,33 @@ def print_ladder(rungs: dict[str, float], loss: float) -> None:
 
 def checkpoint_named(name: str | None) -> Path:
     """A checkpoint's folder: named itself, by its run (the best one), as a shipped model, or the newest run's."""
+    shipped = DATA / "checkpoints"
     if name is None:
         runs = [run for run in Path("runs").glob("*") if checkpoints_in(run)]
         newest = max(runs, key=lambda run: checkpoints_in(run)[-1].stat().st_mtime, default=None)
-        return best_checkpoint(newest) if newest else DATA / "checkpoints" / SHIPPED
+        return best_checkpoint(newest) if newest else shipped / SHIPPED
     folder = Path(name)
-    if not folder.exists() and (DATA / "checkpoints" / name).is_dir():
-        return DATA / "checkpoints" / name
-    return best_checkpoint(folder) if checkpoints_in(folder) else folder
+    if checkpoints_in(folder):
+        return best_checkpoint(folder)
+    if (folder / "config.json").exists() and (folder / "checkpoints").exists():
+        raise ValueError(f"{name} holds no checkpoint yet")
+    if folder.exists() or not (shipped / name).is_dir():
+        verify(folder)
+        return folder
+    return shipped / name
 
 
 def run_sample(args: Sample) -> None:
     """Stream a continuation of the prompt to the terminal."""
+    check_settings(args.temperature, args.top_k, args.top_p)
+    if not 0 <= args.seed < 1 << 64:
+        raise ValueError(f"seed={args.seed} must be at least 0 and below 2^64")
     folder = checkpoint_named(args.checkpoint)
     checkpoint, device = load_checkpoint(folder), choose_device(args.device)
     if args.checkpoint is None:
         print(f"({folder})", file=sys.stderr)
     model, tokenizer = checkpoint.build_model().to(device), checkpoint.tokenizer
     writer = CapturedDecoder(model) if device.type == "cuda" else model
-    if args.seed >= 1 << 64 or args.seed < 0:
-        raise ValueError(f"seed={args.seed} must be at least 0 and below 2^64")
     generator = torch.Generator(device).manual_seed(args.seed)
     how = dict(temperature=args.temperature, top_k=args.top_k, top_p=args.top_p, generator=generator)
     block_size = model.config.block_size
@@ -395,7 +413,9 @@ def run_sample(args: Sample) -> None:
         raise ValueError(
             f"the prompt's T={len(ids)} exceeds block_size={block_size}: shorten it by {len(ids) - block_size}"
         )
-    print_continuation(writer, tokenizer, ids, args.max_new_tokens, how, shown="")
+    new = stream(writer, torch.tensor([ids], device=device), args.max_new_tokens, **how)
+    print(tokenizer.decode(ids), end="", flush=True)
+    print_tokens(new, tokenizer)
 
 
 def prompt_of(args: Sample) -> str:
@@ -413,25 +433,19 @@ def input_waits() -> bool:
         return False
 
 
-def print_continuation(
-    writer, tokenizer: Tokenizer, ids: list[int], length: int, how: dict, shown: str
-) -> list[int]:
-    """Print what follows `ids`, a character as soon as its last token is drawn; returns all ids."""
-    device = next(writer.parameters()).device
-    idx = torch.tensor([ids], dtype=torch.long, device=device)
-    for new in stream(writer, idx, length, **how):
-        ids = [*ids, new.item()]
-        text = tokenizer.decode(ids)
-        if not text.endswith("\ufffd"):  # a character of several tokens is not complete yet
-            print(text[len(shown) :], end="", flush=True)
-            shown = text
-    print(tokenizer.decode(ids)[len(shown) :])  # U+FFFD for a last character that was not finished
+def print_tokens(new: Iterable[torch.Tensor], tokenizer: Tokenizer) -> list[int]:
+    """Print tokens as they are drawn, a character as soon as it is complete; returns their ids."""
+    ids, decoder = [], codecs.getincrementaldecoder("utf-8")("replace")
+    for token in new:
+        ids.append(token.item())
+        print(decoder.decode(tokenizer.decode_bytes(ids[-1:])), end="", flush=True)
+    print(decoder.decode(b"", final=True))  # U+FFFD for a last character that was not finished
     return ids
 
 
 def write_together(writer, tokenizer: Tokenizer, length: int, block_size: int, how: dict) -> None:
     """You write a line, the model goes on, and so forth until the end of the input."""
-    ids: list[int] = []
+    device, ids = next(writer.parameters()).device, []
     while True:
         try:
             line = input("> ")
@@ -444,18 +458,18 @@ def write_together(writer, tokenizer: Tokenizer, length: int, block_size: int, h
             print(f"({error})")
             continue
         ids = (ids or first_tokens(tokenizer))[-block_size:]
-        ids = print_continuation(writer, tokenizer, ids, length, how, shown=tokenizer.decode(ids))
+        ids += print_tokens(stream(writer, torch.tensor([ids], device=device), length, **how), tokenizer)
 
 
 def run_evaluate(args: Evaluate) -> None:
     """Exact mean loss over the validation split, with a progress bar."""
     folder = checkpoint_named(args.checkpoint)
     checkpoint, device = load_checkpoint(folder), choose_device(args.device)
-    settings = folder.parent.parent / "config.json"
+    run = folder.resolve().parent.parent
     if args.text:
         corpus = Corpus.from_files(*args.text)
     else:
-        corpus = text_of(read_settings(settings.parent)) if settings.exists() else load_corpus()
+        corpus = text_of(read_settings(run)) if (run / "config.json").exists() else load_corpus()
     model, tokenizer = checkpoint.build_model().to(device), checkpoint.tokenizer
     val_text = split(corpus.text)[1]
     tokens = torch.tensor(tokenizer.encode(val_text))
@@ -478,15 +492,14 @@ def run_plot(args: Plot) -> None:
     """Losses by step, one run beside the other."""
     if not args.runs:
         raise ValueError("no run is named: give at least one run folder")
-    runs = {run.name: (read_settings(run), read_records(run)) for run in args.runs}
-    for name, (_, records) in runs.items():
-        if not any("val_loss" in record for record in records):
-            raise ValueError(f"{name} has no validation loss yet")
-    path = args.runs[0] / "ladder.json"
-    rungs = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-    if rungs is None:
-        rungs = own_ladder(*split(text_of(runs[args.runs[0].name][0]).text))
-    losses = {name: per_character(*run) for name, run in runs.items()}
+    if args.out and args.out.suffix != ".png":
+        raise ValueError(f"{args.out} does not end in .png")
+    settings = {str(run): read_settings(run) for run in args.runs}
+    losses = {str(run): losses_of(run, settings[str(run)]) for run in args.runs}
+    texts = {(s["corpus"], s.get("text", {}).get("sha256")) for s in settings.values()}
+    if len({name for name, _ in texts}) > 1 or len({sha for _, sha in texts if sha}) > 1:
+        raise ValueError("these runs have different texts: their losses cannot be compared")
+    rungs = rungs_of(args.runs[0], settings[str(args.runs[0])])
     if args.out is None:
         return print_losses(losses, rungs)
     try:
@@ -498,21 +511,34 @@ def run_plot(args: Plot) -> None:
     print(f"written to {args.out}")
 
 
-def per_character(settings: dict, records: list[dict]) -> list[tuple[int, float]]:
+def losses_of(run: Path, settings: dict) -> list[tuple[int, float]]:
     """Step and validation loss in nats per character, which compare across tokenizers."""
     share = settings["val_tokens"] / settings["val_characters"]
-    return [(record["step"], record["val_loss"] * share) for record in records if "val_loss" in record]
+    losses = [(row["step"], row["val_loss"] * share) for row in read_records(run) if "val_loss" in row]
+    if not losses:
+        raise ValueError(f"{run} has no validation loss yet")
+    return losses
+
+
+def rungs_of(run: Path, settings: dict) -> dict[str, float]:
+    """The ladder of a run's text: kept with the run, else fitted again."""
+    path = run / "ladder.json"
+    if not path.exists():
+        return own_ladder(*split(text_of(settings).text))
+    try:
+        return {name: float(loss) for name, loss in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise ValueError(f"{path} cannot be read ({error}): delete it, and it is made again") from None
 
 
 def print_losses(losses: dict[str, list[tuple[int, float]]], rungs: dict[str, float]) -> None:
-    """A bar for each validation loss, and where the rungs of the ladder lie."""
-    top = max(rungs.values())
+    """A bar for each validation loss, and the lowest ones among the rungs of the ladder."""
+    top = max(loss for values in (rungs.items(), *losses.values()) for _, loss in values)
     for name, points in losses.items():
         print(f"{name}: validation loss in nats per character")
         for step, loss in points:
-            below = [rung for rung, value in rungs.items() if loss < value]
-            bar = "█" * max(1, round(40 * loss / top))
-            print(f"{step:8,}  {loss:.3f}  {bar}{f'  below the {below[-1]}' if below else ''}")
+            print(f"{step:8,}  {loss:.3f}  {'█' * max(1, round(60 * loss / top))}")
+    print_ladder(rungs, {name: min(loss for _, loss in points) for name, points in losses.items()})
 
 
 def run_presets(args: Presets) -> None:
@@ -644,5 +670,10 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (CheckpointError, TrainingError, ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        print("error: out of memory: take a smaller model or a shorter text", file=sys.stderr)
         return 2
     return 0

@@ -98,7 +98,7 @@ def string_in(line: bytes, field: str, place: str) -> str:
 # %% ../notebooks/02_data.ipynb #3a13dfbc
 @dataclass(frozen=True)
 class Corpus:
-    """A text, the SHA-256 of its UTF-8 bytes, and where it came from: a path or an address."""
+    """A text, the SHA-256 of its UTF-8 bytes, and where it came from: a path or an address, of several one a line."""
 
     name: str
     text: str
@@ -113,7 +113,7 @@ class Corpus:
         if not text.strip():
             raise TextError(f"{', '.join(map(str, files))}: there is no text in it")
         name = files[0].name if len(files) == 1 else f"{len(files)} files"
-        source = os.pathsep.join(str(path.resolve()) for path in files)
+        source = "\n".join(str(path.resolve()) for path in files)
         return cls(name, text, hashlib.sha256(text.encode()).hexdigest(), source)
 
 

@@ -8,6 +8,7 @@ __all__ = ['Checkpointer', 'MetricsLog', 'read_records', 'read_samples', 'StopSi
 # %% ../notebooks/11_checkpoint.ipynb #e0f41526
 import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import re
@@ -186,8 +187,9 @@ def read_records(folder) -> list[dict]:
     records = []
     for number, line in enumerate(lines, start=1):
         try:
-            records.append(json.loads(line))
-        except ValueError:
+            record = json.loads(line)
+            records.append({**record, "step": int(record["step"])})
+        except (ValueError, LookupError, TypeError):
             if number < len(lines):
                 raise ValueError(f"{path}, line {number} is no record: {line[:40]!r}") from None
     return records
@@ -257,18 +259,19 @@ def memory_advice(config: TrainConfig, model: GPTConfig) -> str:
 
 # %% ../notebooks/11_checkpoint.ipynb #e65a7b8c
 def next_free(folder: Path, preset: str) -> Path:
-    """The first of folder/PRESET-001, -002, … that does not exist."""
-    number = 1
-    while (path := folder / f"{preset}-{number:03d}").exists():
-        number += 1
-    return path
+    """Make the first of folder/PRESET-001, -002, … that does not exist: two runs that begin at once get two."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(1):
+        path = folder / f"{preset}-{number:03d}"
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+            return path
 
 
-def must_be_free(folder: Path, mirror: Path | None = None) -> None:
-    """ValueError when the run folder or its mirror holds a run: nothing of it may be overwritten."""
-    for place in filter(None, (folder, mirror)):
-        if checkpoints_in(place) or (place / "metrics.jsonl").exists():
-            raise ValueError(f"{place} holds a run already: go on with it by `resume {place}`, or choose another folder")
+def must_be_free(folder: Path) -> None:
+    """ValueError when a run folder or a mirror holds a run: nothing of it may be overwritten."""
+    if checkpoints_in(folder) or (folder / "metrics.jsonl").exists():
+        raise ValueError(f"{folder} holds a run already: go on with it by `resume {folder}`, or choose another folder")
 
 
 def write_settings(folder: Path, settings: dict) -> None:
@@ -285,8 +288,12 @@ def read_settings(folder: Path) -> dict:
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
         settings["train"]["betas"] = tuple(settings["train"]["betas"])
+        GPTConfig(**settings["model"])
+        TrainConfig(**settings["train"])
+        if missing := {"preset", "corpus", "device", "val_tokens", "val_characters"} - settings.keys():
+            raise LookupError(f"it lacks {', '.join(sorted(missing))}")
         return settings
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read ({type(error).__name__}: {error})") from None
 
 

@@ -1,4 +1,6 @@
-"""The figure of a training run: its losses against the ladder's rungs, and the learning rate below."""
+"""Figures of training runs: losses against the ladder's rungs, one run with its learning rate or several."""
+
+from itertools import cycle
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -6,8 +8,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from gptlib.widgets.kit.palette import BLACK, BLUE, DARK_GREY, SKY_BLUE
+from gptlib.widgets.kit.style import book_style
 
 TICKS = (0.5, 0.7, 1, 1.2, 1.5, 1.75, 2, 2.5, 3, 4, 6, 8, 10)  # nats
+MARKERS = "os^DvP"  # of several runs; a grey copy shows them and the dashes
 LABEL_HEIGHT = 0.07  # of the loss axis: closer labels would overlap
 
 
@@ -37,7 +41,7 @@ def plot_run(records: list[dict], rungs: dict[str, float], title: str, norms: bo
     ratios, size = ((4, 1, 1), (7.2, 5.8)) if norms else ((4, 1), (7.2, 4.8))
     figure, panels = plt.subplots(len(ratios), sharex=True, height_ratios=ratios, figsize=size)
     losses, rate = panels[:2]
-    plot_losses(losses, records, rungs)
+    draw_losses(losses, records, rungs)
     losses.set(ylabel="loss (nats per token)", title=title)
     losses.legend(loc="upper center")
     rate.plot(*series(records, "learning_rate"), linestyle="-", color=BLACK)
@@ -51,14 +55,37 @@ def plot_run(records: list[dict], rungs: dict[str, float], title: str, norms: bo
     return figure
 
 
-def plot_losses(axes: Axes, records: list[dict], rungs: dict[str, float]) -> None:
-    """Both losses and the rungs on a logarithmic axis, which separates the low rungs."""
+def draw_losses(axes: Axes, records: list[dict], rungs: dict[str, float]) -> None:
+    """Both losses of one run and the rungs."""
     steps, train_loss = series(records, "train_loss")
     axes.plot(steps, train_loss, linestyle="-", linewidth=1, color=SKY_BLUE, label="training batch")
     steps, val_loss = series(records, "val_loss")
     label = f"validation, lowest {min(val_loss):.3f}" if val_loss else "validation"
     axes.plot(steps, val_loss, linestyle="-", marker="o", color=BLUE, label=label)
-    everything = [*train_loss, *val_loss, *rungs.values()]
+    draw_rungs(axes, rungs, [*train_loss, *val_loss])
+
+
+def plot_losses(losses: dict[str, list[tuple[int, float]]], rungs: dict[str, float]) -> Figure:
+    """Validation losses of several runs, {name: [(step, nats per character)]}, and the rungs {name: loss}.
+
+    ValueError for a run without a loss.
+    """
+    book_style()
+    figure, axes = plt.subplots(figsize=(7.2, 4.8))
+    for marker, (name, points) in zip(cycle(MARKERS), losses.items()):
+        if not points:
+            raise ValueError(f"{name} has no validation loss")
+        lowest = min(loss for _, loss in points)
+        axes.plot(*zip(*points, strict=True), marker=marker, label=f"{name}, lowest {lowest:.3f}")
+    draw_rungs(axes, rungs, [loss for points in losses.values() for _, loss in points])
+    axes.set(xlabel="step", ylabel="validation loss (nats per character)")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1))  # above: inside it would hide rungs
+    return figure
+
+
+def draw_rungs(axes: Axes, rungs: dict[str, float], losses: list[float]) -> None:
+    """The rungs as labelled lines, on a logarithmic axis that has room for them and for `losses`."""
+    everything = [*losses, *rungs.values()]
     low, high = min(everything) * 0.97, max(everything) * 1.03
     axes.set_yscale("log")
     axes.set_ylim(low, high)

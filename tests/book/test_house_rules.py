@@ -280,6 +280,10 @@ VIOLATIONS = {
         replaced("export", "x [B, T] / 2;", "half of x;"),
         replaced("export", 'Float[Tensor, "B T"]', "Tensor"),
     ],
+    "texts_name_their_encoding": [
+        source("driver", "slider.value = open(path).read()\nassert slider.state"),
+        replaced("export", "return x.sum()", "return path.read_text()"),
+    ],
     "one_statement_a_line": [
         replaced("imports", "import torch", "import torch;"),
         replaced("driver", "slider.value = 2\n", "slider.value = 2; "),

@@ -1,9 +1,12 @@
 """The package: its modules are what the notebooks say, import in order, and are built of tensors."""
 
+import ast
+
 import pytest
 import torch
 from imports import circles, imports, upwards
 from reserved import reserved_names
+from text_files import nameless
 
 from gptlib.exercises.notebook import exported_sources, modules_of
 from rules import book_pages
@@ -135,6 +138,47 @@ class Mine(nn.Module): parts, weight = nn.ModuleList(), nn.Parameter(torch.zeros
 y = F.scaled_dot_product_attention(q, k, v)
 """
     assert reserved_names(allowed) == []
+
+
+# --- what is read and written is UTF-8 on every machine
+
+
+def test_every_text_file_names_its_encoding():
+    files = [f for folder in ("gptlib", "tools", "tests", "data") for f in (ROOT / folder).rglob("*.py")]
+    found = {}
+    for path in [*files, *ROOT.glob("*.py")]:
+        calls = nameless(ast.parse(path.read_text(encoding="utf-8")))
+        found |= {f"{path.relative_to(ROOT)}:{call.lineno}": ast.unparse(call) for call in calls}
+    assert found == {} and len(files) > 60
+
+
+def test_a_text_file_without_an_encoding_is_caught():
+    for line in (
+        "open(path)",
+        "open(path, 'w')",
+        "open(path, mode='a', newline='')",
+        "with path.open() as file: pass",
+        "path.open('w')",
+        "path.read_text()",
+        "Path(x).read_text(errors='replace')",
+        "path.write_text(text)",
+        "gzip.open(path, 'rt')",
+    ):
+        assert nameless(ast.parse(line)), line
+    for line in (
+        "open(path, 'rb')",
+        "open(path, encoding='utf-8')",
+        "open(path, 'w', -1, 'utf-8')",
+        "path.open('xb')",
+        "path.read_text('utf-8')",
+        "path.write_text(text, encoding='utf-8')",
+        "write_text(path, text)",  # of gptlib.files
+        "os.open(path, os.O_RDONLY)",
+        "gzip.open(path)",
+        "open(path, **how)",
+        "lab.open('00_start_here')",
+    ):
+        assert not nameless(ast.parse(line)), line
 
 
 def test_shapes_are_checked_in_tests_and_kernels():

@@ -272,7 +272,7 @@ def write_chapter(
         cell("code", "assert twice(5) == 10", "proof"),
     ]
     notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-    (book / "notebooks" / "03_numbers.ipynb").write_text(json.dumps(notebook))
+    (book / "notebooks" / "03_numbers.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -281,10 +281,12 @@ def exported_book(tmp_path_factory):
     book = tmp_path_factory.mktemp("exercises") / "book"
     for folder in ("notebooks", "gptlib/exercises"):
         (book / folder).mkdir(parents=True)
-    (book / "gptlib" / "__init__.py").write_text("")
+    (book / "gptlib" / "__init__.py").write_text("", encoding="utf-8")
     for path in (PACKAGE / "exercises").glob("*.py"):
         shutil.copy(path, book / "gptlib" / "exercises")
-    (book / "gptlib" / "sums.py").write_text("from .numbers import twice\nfour = twice(2)\n")
+    (book / "gptlib" / "sums.py").write_text(
+        "from .numbers import twice\nfour = twice(2)\n", encoding="utf-8"
+    )
     write_chapter(book)
     run(book, EXPORT)
     return book
@@ -334,7 +336,7 @@ assert twice is not old and sums.four == 4
 """
     done = run(book, program)
     assert done.returncode == 0, done.stderr
-    assert edit.splitlines()[2] in (book / "gptlib" / "numbers.py").read_text()
+    assert edit.splitlines()[2] in (book / "gptlib" / "numbers.py").read_text(encoding="utf-8")
     assert [path.name for path in (book / "gptlib").iterdir() if path.name.endswith(".tmp")] == []
 
 
@@ -401,7 +403,7 @@ def test_nbdev_itself_makes_the_same_of_a_second_module(book):
 
 def test_an_edit_of_a_second_module_reaches_what_builds_on_it(book):
     write_chapter(book, others=HELPERS)
-    (book / "gptlib" / "sums.py").write_text("from .helpers import half\ntwo = half(4)\n")
+    (book / "gptlib" / "sums.py").write_text("from .helpers import half\ntwo = half(4)\n", encoding="utf-8")
     run(book, EXPORT)
     program = f"""
 from pathlib import Path
@@ -423,7 +425,7 @@ def test_a_change_of_either_module_is_noticed(book, monkeypatch):
     assert tools.export(path) and tools.in_sync(path) and not tools.export(path)
     for name in ("numbers", "helpers"):
         file = book / "gptlib" / f"{name}.py"
-        file.write_text(file.read_text() + "# added by hand\n")
+        file.write_text(file.read_text(encoding="utf-8") + "# added by hand\n", encoding="utf-8")
         assert not tools.in_sync(path), name
         assert tools.export(path) and tools.in_sync(path)
 
@@ -474,7 +476,7 @@ sys.modules.update({"google": google, "google.colab": colab})
 def test_on_colab_the_notebook_in_the_browser_counts(book, tmp_path):
     edited = tmp_path / "edited.json"
     write_chapter(book, NUMBERS.replace("x + x", "2 * x"))
-    edited.write_text((book / "notebooks" / "03_numbers.ipynb").read_text())
+    edited.write_text((book / "notebooks" / "03_numbers.ipynb").read_text(encoding="utf-8"), encoding="utf-8")
     write_chapter(book)
     browser = f"""{COLAB}
 import json
@@ -486,7 +488,7 @@ colab._message = sys.modules["google.colab._message"] = message
 """
     done = run(book, browser, folder="gptlib")
     assert done.stdout.splitlines()[-1] == "2 proofs hold for it", done.stderr
-    assert "2 * x" in (book / "gptlib" / "numbers.py").read_text()
+    assert "2 * x" in (book / "gptlib" / "numbers.py").read_text(encoding="utf-8")
 
 
 def test_on_colab_the_cloned_notebook_stands_in_and_says_so(book):

@@ -83,11 +83,11 @@ def test_round_trip(tmp_path, optimizer):
 def test_files_and_manifest(folder):
     assert sorted(os.listdir(folder)) == FILES
     assert os.listdir(folder.parent) == ["step_000003"]  # no temporary folder is left
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     on_disk = hashes(folder)
     on_disk.pop("manifest.json")
     assert manifest["files"] == on_disk
-    state = json.loads((folder / "state.json").read_text())
+    state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
     assert state["step"] == 3
 
 
@@ -223,9 +223,9 @@ def test_a_missing_file_is_named(folder, name):
 
 def rewrite(folder, name, change):
     """Change a JSON file and make the manifest agree, as a well-meaning hand would."""
-    content = json.loads((folder / name).read_text())
+    content = json.loads((folder / name).read_text(encoding="utf-8"))
     change(content)
-    (folder / name).write_text(json.dumps(content))
+    (folder / name).write_text(json.dumps(content), encoding="utf-8")
     seal(folder)
 
 
@@ -236,7 +236,7 @@ def seal(folder):
         if p.name != "manifest.json"
     }
     own = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps({"files": files, "manifest": own}))
+    (folder / "manifest.json").write_text(json.dumps({"files": files, "manifest": own}), encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_an_existing_folder_is_not_touched(folder):
 
 
 def test_a_disk_that_refuses(tmp_path):
-    (tmp_path / "file").write_text("a regular file")
+    (tmp_path / "file").write_text("a regular file", encoding="utf-8")
     with pytest.raises(
         CheckpointError, match=r"file/step_000001 could not be written, .* [\d,]+ bytes: .*File exists"
     ):
@@ -393,7 +393,9 @@ def test_everything_is_forced_to_disk_before_the_name_and_the_name_after(tmp_pat
     acts, fsync, replace = [], files.fsync, os.replace
     monkeypatch.setattr(files, "fsync", lambda path: (acts.append(("force", path)), fsync(path)))
     monkeypatch.setattr(os, "replace", lambda a, b: (acts.append(("rename", Path(a))), replace(a, b)))
-    monkeypatch.setattr(CharTokenizer, "save", lambda self, path: path.write_text("{}"))  # it renames, too
+    monkeypatch.setattr(
+        CharTokenizer, "save", lambda self, path: path.write_text("{}", encoding="utf-8")
+    )  # it renames, too
     folder = tmp_path / "step_000003"
     save_checkpoint(folder, checkpoint(3))
     *before, renamed, after = acts

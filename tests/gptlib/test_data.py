@@ -1,7 +1,9 @@
 """The corpus and where it comes from, the split, and batches as a pure function."""
 
+import gzip
 import hashlib
 import importlib.util
+import json
 import logging
 import re
 import threading
@@ -13,7 +15,7 @@ import pytest
 import torch
 
 from gptlib import data
-from gptlib.data import Batches, load_corpus, split
+from gptlib.data import Batches, Corpus, TextError, load_corpus, read_documents, split
 
 # --- the corpus
 
@@ -47,7 +49,11 @@ def test_unknown_corpus():
 
 def test_readme_lists_every_file_with_its_checksum():
     listed = dict(
-        re.findall(r"^\| `([^`]+)` \| `([0-9a-f]{64})` \|$", (data.DATA / "README.md").read_text(), re.M)
+        re.findall(
+            r"^\| `([^`]+)` \| `([0-9a-f]{64})` \|$",
+            (data.DATA / "README.md").read_text(encoding="utf-8"),
+            re.M,
+        )
     )
     found = {
         path.relative_to(data.DATA).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -110,7 +116,7 @@ def house(tmp_path, monkeypatch):
     """An empty data folder with small plays, no GPTLIB_DATA, and TEXT as the corpus that is expected."""
     folder = tmp_path / "data"
     (folder / "plays").mkdir(parents=True)
-    (folder / "plays" / "input.txt").write_text("The plays.")
+    (folder / "plays" / "input.txt").write_text("The plays.", encoding="utf-8")
     monkeypatch.setattr(data, "DATA", folder)
     monkeypatch.setattr(data, "TINYSHAKESPEARE_SHA256", hashlib.sha256(TEXT).hexdigest())
     monkeypatch.setattr(data, "TINYSHAKESPEARE_URL", "http://127.0.0.1:9/closed")
@@ -259,3 +265,82 @@ def test_any_sequence_of_tokens(tokens):
 def test_impossible_batches(arguments, message):
     with pytest.raises(ValueError, match=message):
         Batches(**arguments)
+
+
+# --- one's own text
+
+
+def test_documents_of_text_files_and_json_lines(tmp_path):
+    (tmp_path / "a.txt").write_text("first\nfile é", encoding="utf-8")
+    lines = '{"text": "one\\ntwo"}\n\n{"id": 7, "text": ""}\n{"text": "x\u2028y"}'
+    (tmp_path / "b.jsonl").write_text(lines, encoding="utf-8")
+    (tmp_path / "c.txt").write_text("", encoding="utf-8")
+    found = read_documents(tmp_path / "a.txt", str(tmp_path / "b.jsonl"), tmp_path / "c.txt")
+    assert list(found) == ["first\nfile é", "one\ntwo", "", "x\u2028y", ""]
+    (tmp_path / "d.jsonl").write_text('{"body": "z"}\n', encoding="utf-8")
+    assert list(read_documents(tmp_path / "d.jsonl", field="body")) == ["z"]
+
+
+@pytest.mark.parametrize(
+    "raw", [b"a\n\xc3\xa9\n", b"\xef\xbb\xbfa\n\xc3\xa9\n", b"a\r\n\xc3\xa9\r\n", b"a\r\xc3\xa9\r"]
+)
+@pytest.mark.parametrize("name", ["x.txt", "x.txt.gz", "x.jsonl", "x.jsonl.gz"])
+def test_line_ends_byte_order_marks_and_compression_leave_no_trace(raw, name, tmp_path):
+    if "jsonl" in name:
+        mark = raw[:3] if raw.startswith(b"\xef\xbb\xbf") else b""
+        raw = mark + json.dumps({"text": raw.decode("utf-8-sig")}).encode() + b"\r\n"
+    (tmp_path / name).write_bytes(gzip.compress(raw) if name.endswith(".gz") else raw)
+    corpus = Corpus.from_files(tmp_path / name)
+    assert corpus.text == "a\né\n" and corpus.name == name and corpus.source == str(tmp_path / name)
+    assert corpus.sha256 == hashlib.sha256("a\né\n".encode()).hexdigest()
+
+
+def test_folders_and_patterns(tmp_path):
+    for name in ("b.txt", "a.md", "deep/c.txt", "ignored.py", ".hidden.swp"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    assert list(read_documents(tmp_path)) == ["a.md", "b.txt", "deep/c.txt"]
+    assert list(read_documents(tmp_path / "*.txt", tmp_path / "b.txt")) == ["b.txt"]  # each once
+    assert list(read_documents(str(tmp_path / "**" / "*.py"))) == ["ignored.py"]
+    assert Corpus.from_files(tmp_path).text == "a.md\n\nb.txt\n\ndeep/c.txt"
+    (tmp_path / "odd [1].txt").write_text("odd", encoding="utf-8")  # a name that could be a pattern
+    assert list(read_documents(tmp_path / "odd [1].txt")) == ["odd"]
+
+
+UNREADABLE = [
+    ("a.jsonl", b'{"text": "a"}\n{"text": \n', "a.jsonl, line 2 is no JSON with a string 'text'"),
+    ("a.jsonl", b'{"text": "a"}\n{"txt": "b"}\n', "a.jsonl, line 2 .*KeyError"),
+    ("a.jsonl", b'{"text": 5}\n', "a.jsonl, line 1 is no JSON with a string 'text'"),
+    ("a.jsonl", b'{"text": null}\n', "a.jsonl, line 1 is no JSON with a string 'text'"),
+    ("a.jsonl", b"[1]\n", "a.jsonl, line 1 is no JSON"),
+    ("a.jsonl", b"[" * 100_000 + b"\n", "a.jsonl, line 1 is no JSON .*RecursionError"),
+    ("a.jsonl", b'{"text": "\xff"}\n', "a.jsonl, line 1 is no JSON"),
+    ("a.txt", b"abc\xff", "a.txt is no UTF-8 .*position 3"),
+    ("a.txt", "abc".encode("utf-16"), "a.txt is no UTF-8 .*position 0"),
+    ("a.txt.gz", b"abc", "a.txt.gz cannot be read: Not a gzipped file"),
+    ("a.txt.gz", gzip.compress(b"abc" * 99)[:-4], "a.txt.gz cannot be read: Compressed file ended"),
+    ("a.txt.gz", gzip.compress(b"abc" * 99)[:12] + b"\xff" * 30, "a.txt.gz cannot be read"),
+    ("a.txt", b"", "there is no text in it"),
+    ("a.txt", b"\xef\xbb\xbf\r\n \n", "there is no text in it"),
+    ("a.jsonl", b"\n\n", "there is no text in it"),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "message"), UNREADABLE)
+def test_documents_that_cannot_be_read(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TextError, match=message) as caught:
+        Corpus.from_files(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_paths_that_name_no_text(tmp_path):
+    (tmp_path / "folder").mkdir()
+    for paths, message in (
+        ([], "no file is named"),
+        ([tmp_path / "nowhere.txt"], "nowhere.txt does not exist, and is no pattern that fits a file"),
+        ([tmp_path / "*.txt"], "does not exist, and is no pattern"),
+        ([tmp_path / "folder"], "folder holds no file that ends in .txt"),
+    ):
+        with pytest.raises(TextError, match=message):
+            Corpus.from_files(*paths)

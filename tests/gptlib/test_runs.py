@@ -121,11 +121,11 @@ def test_a_full_disk_is_one_line_and_training_goes_on(tmp_path, caplog, disk_lim
 
 def test_a_file_in_the_folders_place_does_not_end_a_run(tmp_path, caplog):
     config = dataclasses.replace(CONFIG, checkpoint_interval=2)
-    (tmp_path / "checkpoints").write_text("a regular file")
+    (tmp_path / "checkpoints").write_text("a regular file", encoding="utf-8")
     assert trained(config, Checkpointer(tmp_path, MODEL, config, TOKENIZER))[0].step == 6
     for step in (2, 4, 6):
         assert f"the checkpoint of step {step} failed, training goes on" in caplog.text
-    assert (tmp_path / "checkpoints").read_text() == "a regular file"
+    assert (tmp_path / "checkpoints").read_text(encoding="utf-8") == "a regular file"
     with pytest.raises(CheckpointError, match="holds no valid checkpoint"):
         latest_checkpoint(tmp_path)
 
@@ -235,13 +235,14 @@ def test_metrics_log(tmp_path):
     log({"step": 2, "seconds": 0.7, "sample": "ROMEO:\nAy me"})
     log({"step": 2, "seconds": 0.8, "val_loss": 2.25})
     rows = [
-        json.loads(line) for line in (tmp_path / "deep" / "run" / "metrics.jsonl").read_text().splitlines()
+        json.loads(line)
+        for line in (tmp_path / "deep" / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     assert rows == [
         {"step": 1, "seconds": 0.5, "train_loss": 2.5},
         {"step": 2, "seconds": 0.8, "val_loss": 2.25},
     ]
-    samples = (tmp_path / "deep" / "run" / "samples.txt").read_text()
+    samples = (tmp_path / "deep" / "run" / "samples.txt").read_text(encoding="utf-8")
     assert "step 2" in samples and "ROMEO:\nAy me" in samples
 
 
@@ -262,10 +263,13 @@ def test_a_log_that_cannot_be_written_does_not_end_a_run(tmp_path, caplog, monke
     (record,) = caplog.records
     message = record.getMessage()
     assert re.search(
-        r"characters for .*metrics.jsonl are lost, training goes on: .*No space left", message
+        r"47 characters for .*metrics.jsonl are lost, training goes on: .*No space left", message
     )
     log({"step": 3, "train_loss": 2.0})
-    steps = [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    steps = [
+        json.loads(line)["step"]
+        for line in (tmp_path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     assert steps == [1, 3]  # and no half line between them
 
 

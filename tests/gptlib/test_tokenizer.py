@@ -206,7 +206,7 @@ def test_save_and_load(tokenizer, tmp_path):
     assert type(again) is type(tokenizer)
     assert (again.vocab_size, again.fingerprint) == (tokenizer.vocab_size, tokenizer.fingerprint)
     assert again.encode(text) == tokenizer.encode(text)
-    assert json.loads(path.read_text())["kind"] == tokenizer.kind
+    assert json.loads(path.read_text(encoding="utf-8"))["kind"] == tokenizer.kind
     assert [p.name for p in tmp_path.iterdir()] == ["tokenizer.json"]
 
 

@@ -5,7 +5,9 @@ import io
 import re
 import tokenize
 
-from gptlib.exercises.notebook import source_of
+from text_files import nameless
+
+from gptlib.exercises.notebook import source_of, tags_of
 from rules.page import first_line, python_of, rule, tree
 
 EXEMPT = ("start_here", "full_run")  # the chapters that use the whole book
@@ -108,6 +110,13 @@ def forward_of(node: ast.ClassDef) -> list[ast.FunctionDef]:
 
 def signature(node: ast.FunctionDef) -> str:
     return ast.unparse(node.args) + (ast.unparse(node.returns) if node.returns else "")
+
+
+@rule
+def texts_name_their_encoding(page):
+    """Windows reads cp1252 unless it is told otherwise. The setup cell reads a file of ASCII."""
+    cells = [cell for cell in page.code() if "setup" not in tags_of(cell)]
+    return [ast.unparse(call) for cell in cells for call in nameless(tree(cell))]
 
 
 @rule

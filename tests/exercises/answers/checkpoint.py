@@ -110,7 +110,7 @@ def write_with_backup(path, text):
 def damaged(folder, hash_of=None, missing=True, extra=False, order=sorted):
     """damaged_files with switches for the bugs."""
     hash_of = hash_of or (lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
-    files = json.loads((folder / "manifest.json").read_text())["files"]
+    files = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
     names = [n for n in files if not (folder / n).exists()] if missing else []
     names += [n for n in files if (folder / n).exists() and hash_of(folder / n) != files[n]]
     if extra:
@@ -129,7 +129,7 @@ def damaged_in_pieces(folder):
 
 
 def damaged_without_asking(folder):
-    files = json.loads((folder / "manifest.json").read_text())["files"]
+    files = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
     return sorted(n for n in files if hashlib.sha256((folder / n).read_bytes()).hexdigest() != files[n])
 
 
