@@ -49,7 +49,7 @@ from gptlib.runs import (
     with_memory_advice,
     write_settings,
 )
-from gptlib.speed import make_step, only_eager
+from gptlib.speed import CapturedStep, CompiledStep, make_step, only_eager
 from gptlib.tokenizer import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
 from gptlib.training import (
     PRESETS,
@@ -59,7 +59,6 @@ from gptlib.training import (
     TrainState,
     choose_device,
     choose_precision,
-    eager_step,
     train,
 )
 
@@ -249,13 +248,12 @@ def encoded(job: Job, texts: tuple[str, str]) -> tuple[torch.Tensor, torch.Tenso
 
 
 def step_function(job: Job) -> StepFunction:
-    """The step that is asked for; where it cannot be taken, the eager one, and a line that says why."""
+    """The step that is asked for. Where it falls back to the eager one, a line says why."""
     dtype = choose_precision(job.train.precision, job.device)
     step_fn = make_step(job.step, job.device)
-    if step_fn is eager_step or not (reason := only_eager(job.train, dtype)):
-        return step_fn
-    print(f"steps are eager: {reason}")
-    return eager_step
+    if isinstance(step_fn, (CapturedStep, CompiledStep)) and (reason := only_eager(job.train, dtype)):
+        print(f"steps are eager: {reason}")
+    return step_fn
 
 
 def leave(folder: Path, new: bool, reason: BaseException) -> None:
@@ -493,12 +491,13 @@ def run_plot(args: Plot) -> None:
         raise ValueError("no run is named: give at least one run folder")
     if args.out and args.out.suffix != ".png":
         raise ValueError(f"{args.out} does not end in .png")
-    settings = {str(run): read_settings(run) for run in args.runs}
-    losses = {str(run): losses_of(run, settings[str(run)]) for run in args.runs}
-    texts = {(s["corpus"], s.get("text", {}).get("sha256")) for s in settings.values()}
+    settings = [read_settings(run) for run in args.runs]
+    names = [os.fsencode(run).decode("utf-8", "replace") for run in args.runs]  # also where paths are ASCII
+    losses = {name: losses_of(*run) for name, *run in zip(names, args.runs, settings, strict=True)}
+    texts = {(s["corpus"], s.get("text", {}).get("sha256")) for s in settings}
     if len({name for name, _ in texts}) > 1 or len({sha for _, sha in texts if sha}) > 1:
         raise ValueError("these runs have different texts: their losses cannot be compared")
-    rungs = rungs_of(args.runs[0], settings[str(args.runs[0])])
+    rungs = rungs_of(args.runs[0], settings[0])
     if args.out is None:
         return print_losses(losses, rungs)
     try:

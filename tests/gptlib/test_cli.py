@@ -230,11 +230,15 @@ def test_what_may_change_is_taken_and_said(tmp_path, capsys):
     assert latest_checkpoint(tmp_path / "run").name == "step_000007"
 
 
+PRESET = PRESETS["char-cpu"].train
 MAY_NOT = [
-    ("--train.learning-rate 0.5", "learning_rate is 0.006 in this run and cannot become 0.5"),
+    (
+        "--train.learning-rate 0.5",
+        f"learning_rate is {PRESET.learning_rate} in this run and cannot become 0.5",
+    ),
     ("--train.seed 3", "seed is 1 in this run and cannot become 3"),
     ("--train.batch-size 8", "batch_size is 4 in this run and cannot become 8"),
-    ("--train.optimizer adamw", "optimizer is muon in this run"),
+    ("--train.grad-clip 7", "grad_clip is 1.0 in this run and cannot become 7"),
     ("--train.max-steps 2", "is at its last step, 4: extend it with --train.max-steps 8"),
     ("--model.n-embd 32", "--model.n-embd"),  # there is no such option
     ("", "is at its last step, 4: extend it with --train.max-steps 8, say"),
