@@ -129,7 +129,7 @@ def load_tokenizer(path) -> Tokenizer:
         if spec["kind"] == "bpe":
             return BPETokenizer([(a, b) for a, b in spec["merges"]], spec["byte_order"], spec["special"])
         raise ValueError(f"unknown kind {spec['kind']!r}")
-    except (ValueError, LookupError, TypeError, RecursionError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is not a tokenizer file: {error!r}") from None
 
 # %% ../notebooks/01_tokenizer.ipynb #5bf2bb5f
