@@ -103,7 +103,7 @@ class Sample:
     """Print text from a model, as it is drawn."""
 
     checkpoint: str | None = None  # a checkpoint, a run, a shipped model; by default the newest run
-    prompt: str = "\\n"  # \n is a line break; - reads the prompt from standard input, and so does a pipe
+    prompt: str = ""  # \n is a line break, which is also the default; - reads standard input, so does a pipe
     max_new_tokens: int = 500
     temperature: float = 0.8  # 0 always takes the likeliest token
     top_k: int | None = None
@@ -392,6 +392,8 @@ def checkpoint_named(name: str | None) -> Path:
 def run_sample(args: Sample) -> None:
     """Stream a continuation of the prompt to the terminal."""
     check_settings(args.temperature, args.top_k, args.top_p)
+    if sys.stdin is None and (args.prompt == "-" or args.interactive):
+        raise ValueError("standard input is closed: give the text with --prompt")
     if not 0 <= args.seed < 1 << 64:
         raise ValueError(f"seed={args.seed} must be at least 0 and below 2^64")
     folder = checkpoint_named(args.checkpoint)
@@ -417,7 +419,7 @@ def run_sample(args: Sample) -> None:
 
 def prompt_of(args: Sample) -> str:
     """The prompt, from standard input for - and where something is piped in; \\n becomes a line break."""
-    if args.prompt == "-" or (args.prompt == Sample.prompt and input_waits()):
+    if args.prompt == "-" or (not args.prompt and input_waits()):
         return sys.stdin.read()
     return args.prompt.replace("\\n", "\n")
 
@@ -426,7 +428,7 @@ def input_waits() -> bool:
     """Whether something is piped into this program: not a keyboard, and something to read or its end."""
     try:
         return not sys.stdin.isatty() and bool(select.select([sys.stdin], [], [], 0)[0])
-    except (OSError, ValueError):  # no standard input; Windows, whose pipes cannot be asked
+    except (OSError, ValueError, AttributeError):  # no standard input; Windows, whose pipes cannot be asked
         return False
 
 

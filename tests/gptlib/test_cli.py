@@ -495,6 +495,14 @@ def load_best(folder) -> Path:
     return command_line.best_checkpoint(folder)
 
 
+def test_a_text_without_line_breaks_has_another_beginning(tmp_path, capsys):
+    (tmp_path / "line.txt").write_text("abcdefgh" * 200, encoding="utf-8")
+    assert run("train", "--text", "line.txt", "--out", "run", *TINY) == 0
+    capsys.readouterr()
+    assert sample("--checkpoint", "run") == 0
+    assert re.fullmatch("[a-h]{31}\n", capsys.readouterr().out)
+
+
 class Piped(io.StringIO):
     """Standard input that is no keyboard and has something to read."""
 
@@ -530,6 +538,15 @@ def test_writing_together(finished, monkeypatch, capsys):
     first, strange, third, end = capsys.readouterr().out.split("> ", 4)[1:]
     assert len(first) == len(third) == 8 + 1 and end == "\n"  # 30 tokens in all: beyond block_size
     assert strange.startswith("(unknown character 'Ä'")
+
+
+def test_without_standard_input(finished, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", None)
+    assert sample("--checkpoint", finished) == 0
+    for asked in (["--prompt", "-"], ["--interactive"]):
+        capsys.readouterr()
+        assert sample("--checkpoint", finished, *asked) == 2
+        assert "standard input is closed" in complaint(capsys)
 
 
 def test_a_character_of_several_tokens_is_shown_whole(tmp_path, capsys):
@@ -604,6 +621,12 @@ def test_plot_as_png(finished, tmp_path, capsys):
     assert run("plot", tmp_path / "b", finished, "--out", tmp_path / "ナ.png") == 0
     assert (tmp_path / "ナ.png").read_bytes().startswith(b"\x89PNG")
     assert "written to" in capsys.readouterr().out
+
+
+def test_a_png_needs_no_display(finished, tmp_path):
+    headless = {"MPLBACKEND": "TkAgg", "DISPLAY": ""}
+    done = python("plot", finished, "--out", tmp_path / "x.png", env=headless)
+    assert (done.returncode, done.stderr) == (0, "") and (tmp_path / "x.png").exists()
 
 
 def test_plot_refuses_what_cannot_be_compared(finished, tmp_path, capsys):

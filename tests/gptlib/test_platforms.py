@@ -10,10 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_run import checkpoint
+from small_run import CONFIG, MODEL, STATES, TOKENIZER, checkpoint
 
 from gptlib import data, files
 from gptlib.checkpoint import CheckpointError, checkpoints_in, load_checkpoint, save_checkpoint
+from gptlib.runs import Checkpointer, MetricsLog, read_records
 
 ROOT = Path(__file__).resolve().parents[2]
 GIT = shutil.which("git")
@@ -86,6 +87,33 @@ def test_a_disk_that_fails_is_an_error(number, tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match="could not be written"):
         save_checkpoint(tmp_path / "step_000003", checkpoint(3))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOTCONN, errno.ESTALE, errno.ENOSPC])
+def test_a_drive_that_is_lost_does_not_end_a_run(number, tmp_path, monkeypatch, caplog):
+    """Google Drive in Colab says "Transport endpoint is not connected" to every call, stat too."""
+    log, plug = MetricsLog(tmp_path), Checkpointer(tmp_path, MODEL, CONFIG, TOKENIZER)
+    log({"step": 1, "train_loss": 2.0})
+    with monkeypatch.context() as patch:
+        for place, name in (("os", "stat"), ("os", "mkdir"), ("os", "replace"), ("builtins", "open")):
+            patch.setattr(f"{place}.{name}", raising(OSError(number, os.strerror(number))))
+        log({"step": 2, "train_loss": 1.9})
+        plug(STATES[2], None)
+    log({"step": 3, "train_loss": 1.8})
+    plug(STATES[3], None)
+    assert [record["step"] for record in read_records(tmp_path)] == [1, 3]
+    assert [folder.name for folder in checkpoints_in(tmp_path)] == ["step_000003"]
+    assert "are lost, training goes on" in caplog.text and "step 2 failed, training goes on" in caplog.text
+
+
+def test_a_user_without_a_home(monkeypatch):
+    """In a container, of a number that no account has."""
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", raising(KeyError("uid not found")))
+    code = (ROOT / "gptlib" / "files.py").read_text(encoding="utf-8")
+    names = {"__file__": str(ROOT / "gptlib" / "files.py"), "__name__": "files"}
+    exec(compile(code, "files.py", "exec"), names)
+    assert names["CACHE"].is_absolute() and "~" not in str(names["CACHE"])
 
 
 def test_a_file_that_windows_holds_open_leaves_the_old_one(tmp_path, monkeypatch):
