@@ -66,6 +66,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Step = Literal["auto", "eager", "captured", "compiled"]
 TEXTS = ("tinyshakespeare", "plays")  # of `load_corpus`
 SHIPPED = "char-gpu-best"
+PROGRAM = "python\u00a0-m\u00a0gptlib"  # no-break spaces: tyro's hints keep only the first word
 MAY_CHANGE = {"max_steps", "micro_batch_size", "precision"}
 MAY_CHANGE |= {"eval_interval", "log_interval", "sample_interval", "checkpoint_interval"}
 
@@ -616,7 +617,7 @@ def parse(argv: list[str]):
 
     preset, before = "char-cpu", PRESETS["char-cpu"].train
     if argv[:1] == ["train"]:
-        first = dict(prog="python -m gptlib train", return_unknown_args=True, add_help=False)
+        first = dict(prog=f"{PROGRAM} train", return_unknown_args=True, add_help=False)
         preset = tyro.cli(Choice, args=argv[1:], **first)[0].preset
     if argv[:1] == ["resume"]:
         before = settings_before(argv[1:])
@@ -631,7 +632,7 @@ def parse(argv: list[str]):
     union = commands[0]
     for command in commands[1:]:
         union = union | command
-    return tyro.cli(tyro.conf.OmitSubcommandPrefixes[union], args=argv, prog="python -m gptlib")
+    return tyro.cli(tyro.conf.OmitSubcommandPrefixes[union], args=argv, prog=PROGRAM)
 
 
 def settings_before(argv: list[str]) -> TrainConfig:

@@ -101,9 +101,10 @@ class CharTokenizer(Tokenizer):
             return [self._id[character] for character in text]
         except KeyError as error:
             unknown = error.args[0]
+            some = self.characters[:100] + "…" * (self.vocab_size > 100)
             raise ValueError(
                 f"unknown character {unknown!r} at position {text.index(unknown)}: "
-                f"this tokenizer knows {self.vocab_size} characters: {self.characters!r}"
+                f"this tokenizer knows {self.vocab_size} characters: {some!r}"
             ) from None
 
     def decode(self, ids) -> str:
