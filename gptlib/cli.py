@@ -1,11 +1,14 @@
 """The command line, which puts the chapters' parts together: `python -m gptlib train | resume | sample | …`."""
 
 import codecs
+import contextlib
 import dataclasses
+import io
 import json
 import logging
 import math
 import os
+import re
 import select
 import shutil
 import sys
@@ -643,6 +646,13 @@ def settings_before(argv: list[str]) -> TrainConfig:
     return PRESETS["char-cpu"].train
 
 
+def complaint(text: str) -> str:
+    """What tyro says about a command: a setting that makes no sense in one line, anything else as it is."""
+    words = " ".join(re.sub(r"[─│╭╮╰╯]|-{3,}|\|", " ", text).split())  # without the frame
+    value = re.search(r"Error parsing __\S+: (.+?) For full helptext", words)
+    return f"error: {value[1]}\n" if value else text
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run a command; every expected error is one line and exit code 2. Ctrl-C: 130, SIGTERM: 143."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
@@ -653,9 +663,12 @@ def main(argv: list[str] | None = None) -> int:
     if argv == ["--version"]:
         print(f"gptlib {gptlib.__version__}, PyTorch {torch.__version__}")
         return 0
+    said = io.StringIO()
     try:
-        args = parse(argv)
+        with contextlib.redirect_stderr(said):
+            args = parse(argv)
     except SystemExit as stop:  # after --help, and after a complaint
+        print(complaint(said.getvalue()), end="", file=sys.stderr)
         return stop.code
     except ValueError as error:  # the settings of a run that is to go on
         print(f"error: {error}", file=sys.stderr)

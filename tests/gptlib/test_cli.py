@@ -254,6 +254,13 @@ def test_what_may_not_change_is_refused(changes, message, finished, capsys):
     assert contents(finished) == before
 
 
+@pytest.mark.parametrize("columns", ["20", "80", "400"])
+def test_a_setting_that_makes_no_sense_is_one_line(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert run("train", "--train.learning-rate", "nan") == 2
+    assert capsys.readouterr().err == "error: learning_rate=nan must be a finite number\n"
+
+
 def test_every_training_setting_may_or_may_not_change():
     assert {field.name for field in dataclasses.fields(TrainConfig)} > command_line.MAY_CHANGE
 
