@@ -175,10 +175,12 @@ def run_resume(args: Resume) -> None:
     else:
         model, before = saved.model_config, saved.train_config
     say_changes(before, args.train, settings["device"], device_name(device))
+    corpus = text_of(settings)
     if saved and saved.state.step >= args.train.max_steps:
+        if not (args.run / "ladder.json").exists():  # it was killed while the ladder was fitted
+            keep_ladder(args.run, split(corpus.text))
         more = f"--train.max-steps {2 * saved.state.step}"
         raise ValueError(f"{args.run} is at its last step, {saved.state.step}: extend it with {more}, say")
-    corpus = text_of(settings)
     tokenizer = saved.tokenizer if saved else tokenizer_named(settings.get("tokenizer", "char"), corpus)
     preset = settings["preset"]
     job = Job(preset, model, args.train, corpus, tokenizer, args.run, args.mirror, device, args.step)
@@ -235,9 +237,7 @@ def carry_out(job: Job, start: TrainState | None = None) -> None:
         f"\nvalidation loss {result.val_loss:.4f} nats per token at step {result.step}, "
         f"best {result.best_val_loss:.4f} at step {result.best_step}, {result.seconds:.0f} s"
     )
-    rungs = own_ladder(*texts)
-    write_text(folder / "ladder.json", json.dumps(rungs, indent=1))
-    print_ladder(rungs, {"this model": result.val_loss * len(tokens[1]) / len(texts[1])})
+    print_ladder(keep_ladder(folder, texts), {"this model": result.val_loss * len(tokens[1]) / len(texts[1])})
     print("\n" + sample_text(model, job.tokenizer, 400, seed=job.train.seed).strip())
     print(f"\nMore of it:  python -m gptlib sample --checkpoint {folder}")
 
@@ -363,6 +363,13 @@ def own_ladder(train_text: str, val_text: str) -> dict[str, float]:
     size, tokens = characters.vocab_size, [characters.encode(text) for text in (train_text, val_text)]
     orders = [n for n in range(6) if n * math.log2(size) < 63 and n <= len(train_text)]
     return ladder(*tokens, size, tqdm(orders, "fitting the ladder", leave=False, unit="table"))
+
+
+def keep_ladder(folder: Path, texts: tuple[str, str]) -> dict[str, float]:
+    """Fit the ladder of a run's text and keep it with the run."""
+    rungs = own_ladder(*texts)
+    write_text(folder / "ladder.json", json.dumps(rungs, indent=1))
+    return rungs
 
 
 def print_ladder(rungs: dict[str, float], losses: dict[str, float]) -> None:

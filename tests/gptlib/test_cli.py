@@ -205,6 +205,13 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path
     assert_same_run(tmp_path / "run", uninterrupted)
 
 
+def test_a_run_that_was_killed_after_its_last_step_gets_its_ladder(tmp_path, finished):
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "run" / "ladder.json").unlink()
+    assert run("resume", tmp_path / "run") == 2  # at its last step
+    assert contents(tmp_path / "run") == contents(finished)
+
+
 def test_a_lost_machine_and_its_mirror(tmp_path, uninterrupted):
     """Colab's case: run folder and machine are gone, the copy on the drive is there."""
     lost, anew, drive = (tmp_path / name for name in ("lost", "anew", "drive"))
