@@ -41,7 +41,10 @@ class Checkpoint:
     tokenizer: Tokenizer
 
     def build_model(self) -> GPT:
-        """A GPT in eval mode, float32, with the stored weights."""
+        """A GPT in eval mode, float32, with the stored weights. CheckpointError for weights that are not finite."""
+        for name, weight in self.state.model.items():
+            if not weight.isfinite().all():
+                raise CheckpointError(f"{name} is not finite: the run went wrong, take an earlier checkpoint")
         model = GPT(self.model_config)
         model.load_state_dict({name: t.float() for name, t in self.state.model.items()})
         return model.eval()

@@ -1,11 +1,14 @@
 """The command line, which puts the chapters' parts together: `python -m gptlib train | resume | sample | …`."""
 
 import codecs
+import contextlib
 import dataclasses
+import io
 import json
 import logging
 import math
 import os
+import re
 import select
 import shutil
 import sys
@@ -49,7 +52,7 @@ from gptlib.runs import (
     with_memory_advice,
     write_settings,
 )
-from gptlib.speed import fused_step, make_step, only_eager, step_flops
+from gptlib.speed import CapturedStep, CompiledStep, make_step, only_eager, step_flops
 from gptlib.tokenizer import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
 from gptlib.training import (
     PRESETS,
@@ -59,7 +62,6 @@ from gptlib.training import (
     TrainState,
     choose_device,
     choose_precision,
-    eager_step,
     train,
 )
 
@@ -67,6 +69,7 @@ Device = Literal["auto", "cpu", "cuda", "mps"]
 Step = Literal["auto", "eager", "fused", "captured", "compiled"]
 TEXTS = ("tinyshakespeare", "plays")  # of `load_corpus`
 SHIPPED = "char-gpu-best"
+PROGRAM = "python\u00a0-m\u00a0gptlib"  # no-break spaces: tyro's hints keep only the first word
 MAY_CHANGE = {"max_steps", "micro_batch_size", "precision"}
 MAY_CHANGE |= {"eval_interval", "log_interval", "sample_interval", "checkpoint_interval"}
 
@@ -104,7 +107,7 @@ class Sample:
     """Print text from a model, as it is drawn."""
 
     checkpoint: str | None = None  # a checkpoint, a run, a shipped model; by default the newest run
-    prompt: str = "\\n"  # \n is a line break; - reads the prompt from standard input, and so does a pipe
+    prompt: str = ""  # \n is a line break, which is also the default; - reads standard input, so does a pipe
     max_new_tokens: int = 500
     temperature: float = 0.8  # 0 always takes the likeliest token
     top_k: int | None = None
@@ -172,10 +175,12 @@ def run_resume(args: Resume) -> None:
     else:
         model, before = saved.model_config, saved.train_config
     say_changes(before, args.train, settings["device"], device_name(device))
+    corpus = text_of(settings)
     if saved and saved.state.step >= args.train.max_steps:
+        if not (args.run / "ladder.json").exists():  # it was killed while the ladder was fitted
+            keep_ladder(args.run, split(corpus.text))
         more = f"--train.max-steps {2 * saved.state.step}"
         raise ValueError(f"{args.run} is at its last step, {saved.state.step}: extend it with {more}, say")
-    corpus = text_of(settings)
     tokenizer = saved.tokenizer if saved else tokenizer_named(settings.get("tokenizer", "char"), corpus)
     preset = settings["preset"]
     job = Job(preset, model, args.train, corpus, tokenizer, args.run, args.mirror, device, args.step)
@@ -232,9 +237,7 @@ def carry_out(job: Job, start: TrainState | None = None) -> None:
         f"\nvalidation loss {result.val_loss:.4f} nats per token at step {result.step}, "
         f"best {result.best_val_loss:.4f} at step {result.best_step}, {result.seconds:.0f} s"
     )
-    rungs = own_ladder(*texts)
-    write_text(folder / "ladder.json", json.dumps(rungs, indent=1))
-    print_ladder(rungs, {"this model": result.val_loss * len(tokens[1]) / len(texts[1])})
+    print_ladder(keep_ladder(folder, texts), {"this model": result.val_loss * len(tokens[1]) / len(texts[1])})
     print("\n" + sample_text(model, job.tokenizer, 400, seed=job.train.seed).strip())
     print(f"\nMore of it:  python -m gptlib sample --checkpoint {folder}")
 
@@ -249,14 +252,13 @@ def encoded(job: Job, texts: tuple[str, str]) -> tuple[torch.Tensor, torch.Tenso
 
 
 def step_function(job: Job) -> StepFunction:
-    """The step that is asked for; where it cannot be taken, the eager one, and a line that says why."""
+    """The step that is asked for. Where it falls back to the eager one, a line says why."""
     dtype = choose_precision(job.train.precision, job.device)
     work = step_flops(job.model, job.train.batch_size) * job.train.max_steps
     step_fn = make_step(job.step, job.device, work)
-    if step_fn in (eager_step, fused_step) or not (reason := only_eager(job.train, dtype)):
-        return step_fn
-    print(f"steps are eager: {reason}")
-    return eager_step
+    if isinstance(step_fn, (CapturedStep, CompiledStep)) and (reason := only_eager(job.train, dtype)):
+        print(f"steps are eager: {reason}")
+    return step_fn
 
 
 def leave(folder: Path, new: bool, reason: BaseException) -> None:
@@ -364,6 +366,13 @@ def own_ladder(train_text: str, val_text: str) -> dict[str, float]:
     return ladder(*tokens, size, tqdm(orders, "fitting the ladder", leave=False, unit="table"))
 
 
+def keep_ladder(folder: Path, texts: tuple[str, str]) -> dict[str, float]:
+    """Fit the ladder of a run's text and keep it with the run."""
+    rungs = own_ladder(*texts)
+    write_text(folder / "ladder.json", json.dumps(rungs, indent=1))
+    return rungs
+
+
 def print_ladder(rungs: dict[str, float], losses: dict[str, float]) -> None:
     """Where losses, in nats per character, stand among the n-gram tables."""
     print("\nThe loss ladder, in nats per character on the same validation text:")
@@ -395,6 +404,8 @@ def checkpoint_named(name: str | None) -> Path:
 def run_sample(args: Sample) -> None:
     """Stream a continuation of the prompt to the terminal."""
     check_settings(args.temperature, args.top_k, args.top_p)
+    if sys.stdin is None and (args.prompt == "-" or args.interactive):
+        raise ValueError("standard input is closed: give the text with --prompt")
     if not 0 <= args.seed < 1 << 64:
         raise ValueError(f"seed={args.seed} must be at least 0 and below 2^64")
     folder = checkpoint_named(args.checkpoint)
@@ -420,7 +431,7 @@ def run_sample(args: Sample) -> None:
 
 def prompt_of(args: Sample) -> str:
     """The prompt, from standard input for - and where something is piped in; \\n becomes a line break."""
-    if args.prompt == "-" or (args.prompt == Sample.prompt and input_waits()):
+    if args.prompt == "-" or (not args.prompt and input_waits()):
         return sys.stdin.read()
     return args.prompt.replace("\\n", "\n")
 
@@ -429,7 +440,7 @@ def input_waits() -> bool:
     """Whether something is piped into this program: not a keyboard, and something to read or its end."""
     try:
         return not sys.stdin.isatty() and bool(select.select([sys.stdin], [], [], 0)[0])
-    except (OSError, ValueError):  # no standard input; Windows, whose pipes cannot be asked
+    except (OSError, ValueError, AttributeError):  # no standard input; Windows, whose pipes cannot be asked
         return False
 
 
@@ -494,12 +505,13 @@ def run_plot(args: Plot) -> None:
         raise ValueError("no run is named: give at least one run folder")
     if args.out and args.out.suffix != ".png":
         raise ValueError(f"{args.out} does not end in .png")
-    settings = {str(run): read_settings(run) for run in args.runs}
-    losses = {str(run): losses_of(run, settings[str(run)]) for run in args.runs}
-    texts = {(s["corpus"], s.get("text", {}).get("sha256")) for s in settings.values()}
+    settings = [read_settings(run) for run in args.runs]
+    names = [os.fsencode(run).decode("utf-8", "replace") for run in args.runs]  # also where paths are ASCII
+    losses = {name: losses_of(*run) for name, *run in zip(names, args.runs, settings, strict=True)}
+    texts = {(s["corpus"], s.get("text", {}).get("sha256")) for s in settings}
     if len({name for name, _ in texts}) > 1 or len({sha for _, sha in texts if sha}) > 1:
         raise ValueError("these runs have different texts: their losses cannot be compared")
-    rungs = rungs_of(args.runs[0], settings[str(args.runs[0])])
+    rungs = rungs_of(args.runs[0], settings[0])
     if args.out is None:
         return print_losses(losses, rungs)
     try:
@@ -616,7 +628,7 @@ def parse(argv: list[str]):
 
     preset, before = "char-cpu", PRESETS["char-cpu"].train
     if argv[:1] == ["train"]:
-        first = dict(prog="python -m gptlib train", return_unknown_args=True, add_help=False)
+        first = dict(prog=f"{PROGRAM} train", return_unknown_args=True, add_help=False)
         preset = tyro.cli(Choice, args=argv[1:], **first)[0].preset
     if argv[:1] == ["resume"]:
         before = settings_before(argv[1:])
@@ -631,7 +643,7 @@ def parse(argv: list[str]):
     union = commands[0]
     for command in commands[1:]:
         union = union | command
-    return tyro.cli(tyro.conf.OmitSubcommandPrefixes[union], args=argv, prog="python -m gptlib")
+    return tyro.cli(tyro.conf.OmitSubcommandPrefixes[union], args=argv, prog=PROGRAM)
 
 
 def settings_before(argv: list[str]) -> TrainConfig:
@@ -640,6 +652,13 @@ def settings_before(argv: list[str]) -> TrainConfig:
         if (Path(word) / "config.json").exists():
             return TrainConfig(**read_settings(Path(word))["train"])
     return PRESETS["char-cpu"].train
+
+
+def complaint(text: str) -> str:
+    """What tyro says about a command: a setting that makes no sense in one line, anything else as it is."""
+    words = " ".join(re.sub(r"[─│╭╮╰╯]|-{3,}|\|", " ", text).split())  # without the frame
+    value = re.search(r"Error parsing __\S+: (.+?) For full helptext", words)
+    return f"error: {value[1]}\n" if value else text
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -652,9 +671,12 @@ def main(argv: list[str] | None = None) -> int:
     if argv == ["--version"]:
         print(f"gptlib {gptlib.__version__}, PyTorch {torch.__version__}")
         return 0
+    said = io.StringIO()
     try:
-        args = parse(argv)
+        with contextlib.redirect_stderr(said):
+            args = parse(argv)
     except SystemExit as stop:  # after --help, and after a complaint
+        print(complaint(said.getvalue()), end="", file=sys.stderr)
         return stop.code
     except ValueError as error:  # the settings of a run that is to go on
         print(f"error: {error}", file=sys.stderr)

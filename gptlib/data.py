@@ -193,8 +193,9 @@ class Batches:
     def __init__(
         self, tokens, batch_size: int, block_size: int, seed: int = 0, rank: int = 0, world_size: int = 1
     ):
-        for name, value, low in (("batch_size", batch_size, 1), ("block_size", block_size, 1), ("seed", seed, 0)):
-            if not isinstance(value, int) or value < low:
+        numbers = ("batch_size", batch_size, 1), ("block_size", block_size, 1), ("world_size", world_size, 1)
+        for name, value, low in (*numbers, ("seed", seed, 0), ("rank", rank, 0)):
+            if not isinstance(value, int) or isinstance(value, bool) or value < low:
                 raise ValueError(f"{name}={value!r} must be a whole number of at least {low}")
         if len(tokens) <= block_size:
             raise ValueError(
@@ -203,10 +204,12 @@ class Batches:
             )
         if batch_size % world_size:
             raise ValueError(f"batch_size={batch_size} is not divisible by world_size={world_size}")
-        if not 0 <= rank < world_size:
+        if rank >= world_size:
             raise ValueError(f"rank={rank} is outside 0 … {world_size - 1}")
         if isinstance(tokens, (list, tuple, range, np.ndarray)):
-            tokens = torch.from_numpy(np.asarray(tokens, dtype=np.int64))
+            tokens = torch.from_numpy(np.asarray(tokens))
+        if isinstance(tokens, Tensor) and (tokens.ndim != 1 or tokens.is_floating_point()):
+            raise ValueError(f"tokens are {tokens.dtype} {list(tokens.shape)}: they must be whole numbers in a row")
         self.tokens = tokens
         self.batch_size, self.block_size, self.seed = batch_size, block_size, seed
         self.rank, self.world_size = rank, world_size

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +20,9 @@ NO_FOLDERS = {errno.EACCES, errno.EPERM, errno.EISDIR, errno.EBADF}  # opening o
 PACKAGE = Path(__file__).resolve().parent
 IN_REPOSITORY = (PACKAGE.parent / "notebooks").is_dir()
 DATA = PACKAGE.parent / "data" if IN_REPOSITORY else PACKAGE / "shipped"  # a wheel carries part of data/
-CACHE = Path.home() / ".cache" / "gptlib"  # what an installed wheel downloads
+HOME = Path(os.path.expanduser("~"))
+# What an installed wheel downloads. In a container the user may have no home: then "~" stays as it is.
+CACHE = (HOME / ".cache" if HOME.is_absolute() else Path(tempfile.gettempdir())) / "gptlib"
 
 
 @contextlib.contextmanager

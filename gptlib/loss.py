@@ -26,8 +26,10 @@ def log_softmax(logits: Float[Tensor, "... vocab"]) -> Float[Tensor, "... vocab"
 def cross_entropy(logits: Float[Tensor, "*batch vocab"], targets: Int[Tensor, "*batch"]) -> Float[Tensor, ""]:
     """Mean of -log p(target), in nats. logits [..., vocab], targets int64 [...] -> scalar (at least float32).
 
-    A model that knows nothing gives equal logits, and the loss is ln(vocab).
+    A model that knows nothing gives equal logits, and the loss is ln(vocab). ValueError for shapes that differ.
     """
+    if logits.shape[:-1] != targets.shape:
+        raise ValueError(f"logits {list(logits.shape)} and targets {list(targets.shape)} do not belong together")
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     log_p = log_softmax(logits).gather(-1, targets.unsqueeze(-1))  # [..., 1]
     return -log_p.mean()
@@ -42,18 +44,20 @@ class NGram:
     """
 
     def __init__(self, order: int):
-        if order < 0:
-            raise ValueError(f"order={order} must be at least 0")
+        if not isinstance(order, int) or order < 0:
+            raise ValueError(f"order={order} must be a whole number of at least 0")
         self.order = order
 
     def fit(self, tokens, vocab_size: int):
         """Count all sequences of up to `order` tokens. ValueError when there are too few, or codes beyond 64 bits."""
+        if vocab_size < 1:
+            raise ValueError(f"vocab_size={vocab_size} must be at least 1")
         if self.order * math.log2(vocab_size) >= 63:
             raise ValueError(
                 f"order={self.order} with vocab_size={vocab_size} does not fit into 64-bit codes"
             )
         self.vocab_size, self.tables = vocab_size, []
-        tokens = np.asarray(tokens, dtype=np.int64)
+        tokens = self.checked(tokens)
         if len(tokens) < self.order:
             raise ValueError(f"{len(tokens)} tokens are too few to count sequences of order={self.order}")
         for k in range(1, self.order + 1):
@@ -63,6 +67,13 @@ class NGram:
             distinct = np.diff(np.append(first, len(grams)))
             self.tables.append((grams, counts, contexts, totals, distinct))
         return self
+
+    def checked(self, tokens) -> np.ndarray:
+        """The tokens as int64 [N]; ValueError for one outside 0 … vocab_size - 1, whose code would be another's."""
+        tokens = np.asarray(tokens)
+        if len(tokens) and (tokens.dtype.kind not in "iu" or tokens.min() < 0 or tokens.max() >= self.vocab_size):
+            raise ValueError(f"tokens must be whole numbers in 0 … {self.vocab_size - 1}, not {tokens}")
+        return tokens.astype(np.int64)
 
     def codes(self, tokens: np.ndarray, k: int) -> np.ndarray:
         """Each run of k tokens as one number, in base vocab_size: int64 [N - k + 1]."""
@@ -81,7 +92,7 @@ class NGram:
 
     def losses(self, tokens) -> np.ndarray:
         """-log p in nats of every token but the first, each with as much history as the order allows: [N - 1]."""
-        tokens = np.asarray(tokens, dtype=np.int64)
+        tokens = self.checked(tokens)
         if len(tokens) < 2:
             raise ValueError(
                 f"{len(tokens)} tokens: a loss needs at least two, one to look at and one to predict"
@@ -98,7 +109,7 @@ class NGram:
     def probabilities(self, context) -> np.ndarray:
         """The distribution over the next token after `context`: float64 [vocab_size]."""
         p = np.full(self.vocab_size, 1 / self.vocab_size)
-        context = [int(token) for token in context]
+        context = self.checked(context).tolist()
         for k in range(1, min(self.order, len(context) + 1) + 1):
             history = 0
             for token in context[len(context) - k + 1 :]:
@@ -141,9 +152,13 @@ def evaluate(model, tokens, block_size: int, batch_size: int = 64) -> float:
 
     Cuts `tokens` into consecutive windows of `block_size` (the last may be shorter), so nothing is drawn at random
     and `batch_size` changes only speed and memory. `model` maps int64 [B, T] to logits [B, T, vocab]; if it is an
-    nn.Module it is put into eval mode meanwhile. ValueError for fewer than two tokens.
+    nn.Module it is put into eval mode meanwhile. ValueError for fewer than two tokens, and for what is no token.
     """
     tokens = torch.as_tensor(tokens)
+    if tokens.ndim != 1 or tokens.is_floating_point():
+        raise ValueError(f"tokens are {tokens.dtype} {list(tokens.shape)}: they must be whole numbers in a row")
+    if min(block_size, batch_size) < 1:
+        raise ValueError(f"block_size={block_size} and batch_size={batch_size} must be at least 1")
     if len(tokens) < 2:
         raise ValueError(
             f"{len(tokens)} tokens: a loss needs at least two, one to look at and one to predict"

@@ -169,14 +169,14 @@ class MetricsLog:
         name, text = "metrics.jsonl", json.dumps(record) + "\n"
         if "sample" in record:
             name, text = "samples.txt", f"--- step {record['step']} ---\n{record['sample']}\n\n"
-        path = self.folder / name
-        size = path.stat().st_size if path.exists() else 0
+        path, size = self.folder / name, None
         try:
+            size = path.stat().st_size if path.exists() else 0  # a lost drive refuses this, too
             with open(path, "a", encoding="utf-8", newline="") as file:
                 file.write(text)
         except OSError as error:
             log.warning("%d characters for %s are lost, training goes on: %s", len(text), path, error)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, TypeError):
                 os.truncate(path, size)  # no half line
 
 

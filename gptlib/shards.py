@@ -38,8 +38,10 @@ def write_shards(documents, folder, tokenizer: Tokenizer, shard_tokens: int = 1 
     cannot be encoded, or no document at all; then nothing is left behind.
     """
     folder, vocab_size = Path(folder), tokenizer.vocab_size
-    if shard_tokens < 1:
-        raise ValueError(f"shard_tokens={shard_tokens} must be at least 1")
+    if not isinstance(shard_tokens, int) or shard_tokens < 1:
+        raise ValueError(f"shard_tokens={shard_tokens} must be a whole number of at least 1")
+    if isinstance(documents, str):
+        raise ShardError("documents is one string: give a list of strings, else each letter is a document")
     if folder.is_symlink() or os.path.ismount(folder) or folder.resolve() == Path.cwd():
         raise ShardError(f"{folder} cannot be given to a finished folder by a rename: choose a new folder inside it")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -82,7 +84,7 @@ class TokenShards:
             shards = [(path.with_name(s["file"]), int(s["tokens"]), s["sha256"]) for s in manifest["shards"]]
         except FileNotFoundError:
             raise ShardError(f"{path} is missing: make the folder with write_shards") from None
-        except (ValueError, LookupError, TypeError) as error:
+        except (ValueError, LookupError, TypeError, RecursionError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise ShardError(f"{path} is damaged ({reason}): write the shards anew") from None
         if tokenizer is not None and tokenizer.fingerprint != made_by:

@@ -10,6 +10,7 @@ __all__ = ['GPT2_PATTERN', 'END_OF_TEXT', 'Tokenizer', 'CharTokenizer', 'load_to
 import hashlib
 import heapq
 import json
+import operator
 from abc import ABC, abstractmethod
 from collections import Counter, defaultdict
 from functools import lru_cache
@@ -53,8 +54,11 @@ class Tokenizer(ABC):
 
 # %% ../notebooks/01_tokenizer.ipynb #9b10735f
 def checked(ids, vocab_size: int) -> list[int]:
-    """`ids` (list, array or tensor) as plain integers; ValueError names one outside 0 … vocab_size - 1."""
-    ids = [int(i) for i in ids]
+    """`ids` (list, array or tensor) as plain integers; ValueError names one outside 0 … vocab_size - 1.
+
+    TypeError for what is no whole number: int(1.7) would be another token.
+    """
+    ids = [operator.index(i) for i in ids]
     for i in ids:
         if not 0 <= i < vocab_size:
             raise ValueError(f"token id {i} is outside 0 … {vocab_size - 1}")
@@ -97,9 +101,10 @@ class CharTokenizer(Tokenizer):
             return [self._id[character] for character in text]
         except KeyError as error:
             unknown = error.args[0]
+            some = self.characters[:100] + "…" * (self.vocab_size > 100)
             raise ValueError(
                 f"unknown character {unknown!r} at position {text.index(unknown)}: "
-                f"this tokenizer knows {self.vocab_size} characters: {self.characters!r}"
+                f"this tokenizer knows {self.vocab_size} characters: {some!r}"
             ) from None
 
     def decode(self, ids) -> str:
@@ -125,7 +130,7 @@ def load_tokenizer(path) -> Tokenizer:
         if spec["kind"] == "bpe":
             return BPETokenizer([(a, b) for a, b in spec["merges"]], spec["byte_order"], spec["special"])
         raise ValueError(f"unknown kind {spec['kind']!r}")
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{path} is not a tokenizer file: {error!r}") from None
 
 # %% ../notebooks/01_tokenizer.ipynb #5bf2bb5f
@@ -210,10 +215,14 @@ class BPETokenizer(Tokenizer):
 
     def __init__(self, merges: list[tuple[int, int]], byte_order=None, special=()):
         self.byte_order = list(byte_order or range(256))  # id -> byte
+        if sorted(self.byte_order) != list(range(256)):
+            raise ValueError("byte_order must hold each of the 256 bytes once")
         self.special = list(special)
         self.merges = {tuple(pair): 256 + i for i, pair in enumerate(merges)}
         self.bytes_of = [bytes([b]) for b in self.byte_order]
         for a, b in merges:
+            if not 0 <= min(a, b) <= max(a, b) < len(self.bytes_of):
+                raise ValueError(f"token {len(self.bytes_of)} joins {a} and {b}: both must be earlier tokens")
             self.bytes_of.append(self.bytes_of[a] + self.bytes_of[b])
         self.bytes_of += [name.encode() for name in self.special]
         self.vocab_size = len(self.bytes_of)

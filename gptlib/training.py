@@ -113,6 +113,9 @@ class TrainConfig:
         for name, allowed in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS), ("decay", DECAYS)):
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}={getattr(self, name)!r} is unknown: choose from {', '.join(allowed)}")
+        if self.min_learning_rate > self.learning_rate:
+            low, high = self.min_learning_rate, self.learning_rate
+            raise ValueError(f"min_learning_rate={low} is above learning_rate={high}: lower it, too")
         if self.seed >= 1 << 64:
             raise ValueError(f"seed={self.seed} must be below 2^64")
         if len(self.betas) != 2 or not all(0 <= beta < 1 for beta in self.betas):
@@ -195,6 +198,13 @@ class TrainingError(RuntimeError):
     """A run that cannot go on; the message says at which step and why."""
 
 # %% ../notebooks/10_training.ipynb #225599d4
+def must_be_tokens(tokens: Int[Tensor, " n"], vocab_size: int) -> None:
+    """ValueError for a token that the model does not have; on a GPU the error would name no line of ours."""
+    low, high = tokens.aminmax()
+    if low < 0 or high >= vocab_size:
+        raise ValueError(f"tokens lie in {low} … {high}, the model has vocab_size={vocab_size}")
+
+
 def make_optimizer(model: GPT, config: TrainConfig) -> AdamW | OptimizerPair:
     """The optimizer that `config` names, over all parameters of the model."""
     settings = dict(learning_rate=config.learning_rate, weight_decay=config.weight_decay, betas=config.betas)
@@ -445,6 +455,8 @@ def train(
     if len(val_tokens) < 2:
         raise ValueError(f"{len(val_tokens)} validation tokens: at least 2 are needed; take a longer text")
     batches = Batches(train_tokens, config.batch_size, model.config.block_size, config.seed)
+    for tokens in (train_tokens, val_tokens):
+        must_be_tokens(tokens, model.config.vocab_size)
     torch.manual_seed(config.seed)  # dropout's generator
     run = Run(trainer, start, checkpointer, logger)
     steps = range(run.first, config.max_steps)

@@ -71,7 +71,8 @@ def plot_losses(losses: dict[str, list[tuple[int, float]]], rungs: dict[str, flo
     ValueError for a run without a loss.
     """
     book_style()
-    figure, axes = plt.subplots(figsize=(7.2, 4.8))
+    figure = Figure(figsize=(7.2, 4.8))  # without pyplot, whose backend may want a display
+    axes = figure.subplots()
     for marker, (name, points) in zip(cycle(MARKERS), losses.items()):
         if not points:
             raise ValueError(f"{name} has no validation loss")

@@ -74,6 +74,7 @@ def complaint(capsys) -> str:
         assert err.count("\n") == 1, err
         return err
     assert "Traceback" not in err
+    assert "in python train" not in err and "in python resume" not in err  # there is no such program
     return " ".join(re.sub(r"[─│╭╮╰╯]|-{4,}|\x1b\[[0-9;]*m", " ", err).split())
 
 
@@ -204,6 +205,13 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(tmp_path
     assert_same_run(tmp_path / "run", uninterrupted)
 
 
+def test_a_run_that_was_killed_after_its_last_step_gets_its_ladder(tmp_path, finished):
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "run" / "ladder.json").unlink()
+    assert run("resume", tmp_path / "run") == 2  # at its last step
+    assert contents(tmp_path / "run") == contents(finished)
+
+
 def test_a_lost_machine_and_its_mirror(tmp_path, uninterrupted):
     """Colab's case: run folder and machine are gone, the copy on the drive is there."""
     lost, anew, drive = (tmp_path / name for name in ("lost", "anew", "drive"))
@@ -230,11 +238,15 @@ def test_what_may_change_is_taken_and_said(tmp_path, capsys):
     assert latest_checkpoint(tmp_path / "run").name == "step_000007"
 
 
+PRESET = PRESETS["char-cpu"].train
 MAY_NOT = [
-    ("--train.learning-rate 0.5", "learning_rate is 0.006 in this run and cannot become 0.5"),
+    (
+        "--train.learning-rate 0.5",
+        f"learning_rate is {PRESET.learning_rate} in this run and cannot become 0.5",
+    ),
     ("--train.seed 3", "seed is 1 in this run and cannot become 3"),
     ("--train.batch-size 8", "batch_size is 4 in this run and cannot become 8"),
-    ("--train.optimizer adamw", "optimizer is muon in this run"),
+    ("--train.grad-clip 7", "grad_clip is 1.0 in this run and cannot become 7"),
     ("--train.max-steps 2", "is at its last step, 4: extend it with --train.max-steps 8"),
     ("--model.n-embd 32", "--model.n-embd"),  # there is no such option
     ("", "is at its last step, 4: extend it with --train.max-steps 8, say"),
@@ -247,6 +259,13 @@ def test_what_may_not_change_is_refused(changes, message, finished, capsys):
     assert run("resume", finished, *changes.split()) == 2
     assert message in complaint(capsys)
     assert contents(finished) == before
+
+
+@pytest.mark.parametrize("columns", ["20", "80", "400"])
+def test_a_setting_that_makes_no_sense_is_one_line(columns, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert run("train", "--train.learning-rate", "nan") == 2
+    assert capsys.readouterr().err == "error: learning_rate=nan must be a finite number\n"
 
 
 def test_every_training_setting_may_or_may_not_change():
@@ -491,6 +510,14 @@ def load_best(folder) -> Path:
     return command_line.best_checkpoint(folder)
 
 
+def test_a_text_without_line_breaks_has_another_beginning(tmp_path, capsys):
+    (tmp_path / "line.txt").write_text("abcdefgh" * 200, encoding="utf-8")
+    assert run("train", "--text", "line.txt", "--out", "run", *TINY) == 0
+    capsys.readouterr()
+    assert sample("--checkpoint", "run") == 0
+    assert re.fullmatch("[a-h]{31}\n", capsys.readouterr().out)
+
+
 class Piped(io.StringIO):
     """Standard input that is no keyboard and has something to read."""
 
@@ -526,6 +553,15 @@ def test_writing_together(finished, monkeypatch, capsys):
     first, strange, third, end = capsys.readouterr().out.split("> ", 4)[1:]
     assert len(first) == len(third) == 8 + 1 and end == "\n"  # 30 tokens in all: beyond block_size
     assert strange.startswith("(unknown character 'Ä'")
+
+
+def test_without_standard_input(finished, monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", None)
+    assert sample("--checkpoint", finished) == 0
+    for asked in (["--prompt", "-"], ["--interactive"]):
+        capsys.readouterr()
+        assert sample("--checkpoint", finished, *asked) == 2
+        assert "standard input is closed" in complaint(capsys)
 
 
 def test_a_character_of_several_tokens_is_shown_whole(tmp_path, capsys):
@@ -600,6 +636,12 @@ def test_plot_as_png(finished, tmp_path, capsys):
     assert run("plot", tmp_path / "b", finished, "--out", tmp_path / "ナ.png") == 0
     assert (tmp_path / "ナ.png").read_bytes().startswith(b"\x89PNG")
     assert "written to" in capsys.readouterr().out
+
+
+def test_a_png_needs_no_display(finished, tmp_path):
+    headless = {"MPLBACKEND": "module://missing"}  # as a window that cannot be opened
+    done = python("plot", finished, "--out", tmp_path / "x.png", env=headless)
+    assert (done.returncode, done.stderr) == (0, "") and (tmp_path / "x.png").exists()
 
 
 def test_plot_refuses_what_cannot_be_compared(finished, tmp_path, capsys):

@@ -318,7 +318,7 @@ def test_any_flipped_bit_is_noticed_or_changes_nothing(tmp_path):
 
 @pytest.mark.parametrize("shard_tokens", [0, -3])
 def test_shards_without_room_are_refused(tmp_path, shard_tokens):
-    with pytest.raises(ValueError, match=f"shard_tokens={shard_tokens} must be at least 1"):
+    with pytest.raises(ValueError, match=f"shard_tokens={shard_tokens} must be a whole number of at least 1"):
         write_shards(["abc"], tmp_path / "set", CHARACTERS, shard_tokens)
     assert list(tmp_path.iterdir()) == []
 

@@ -152,6 +152,16 @@ def test_records():
     json.dumps(result.records)  # rows of metrics.jsonl
 
 
+@pytest.mark.parametrize(("steps", "warmup"), [(1, 0), (4, 0), (4, 2), (50, 10)])
+def test_the_last_step_has_the_lowest_rate_and_none_is_higher_than_the_highest(steps, warmup):
+    rates = dict(learning_rate=1e-2, min_learning_rate=1e-3, warmup_steps=warmup)
+    config = dataclasses.replace(CONFIG, max_steps=steps, log_interval=1, eval_interval=0, **rates)
+    result = train(model(), corpus(), corpus(), config)
+    found = [r["learning_rate"] for r in result.records if "learning_rate" in r]
+    assert len(found) == steps and found[-1] == pytest.approx(1e-3)
+    assert steps == 1 or found[warmup] == max(found) == pytest.approx(1e-2)
+
+
 def test_what_is_due_is_due_after_the_last_step_too():
     config = dataclasses.replace(CONFIG, max_steps=7, log_interval=5, eval_interval=3, sample_interval=4)
     result = train(model(), corpus(), corpus(), config, sample_fn=lambda model: "text")
