@@ -386,8 +386,10 @@ for _ in range(kills):
     if writer == 0:
         write_for_ever(its)
     os.close(its)
-    acknowledged = os.read(ours, 2)  # the first: it has begun
-    time.sleep(dice.uniform(0, 0.06))
+    acknowledged, begun = b"", dice.randint(1, 4)  # so many have been acknowledged, on a busy machine too
+    while acknowledged.count(b" ") < begun:
+        acknowledged += os.read(ours, 2)
+    time.sleep(dice.uniform(0, 0.03))
     os.kill(writer, signal.SIGKILL)
     os.waitpid(writer, 0)
     while more := os.read(ours, 4096):
