@@ -218,9 +218,11 @@ def make_step(kind: str, device: torch.device, work: float = 0.0) -> StepFunctio
     """The step function of that name: "eager", "fused", "compiled", "captured", or "auto" for the shortest run.
 
     On a GPU the compiled step is captured, too. `work`: the FLOPs of the whole run, by which "auto" knows whether
-    compiling pays. ValueError for "captured" without a CUDA GPU.
+    compiling pays. ValueError for another name, and for "captured" without a CUDA GPU.
     """
     on_gpu = device.type == "cuda"
+    if kind not in ("auto", "eager", "fused", "compiled", "captured"):
+        raise ValueError(f"step={kind!r} is unknown: choose auto, eager, fused, compiled or captured")
     if kind == "captured" and not on_gpu:
         raise ValueError("--step captured needs a CUDA GPU: leave it out, or take compiled")
     if kind == "auto":

@@ -247,6 +247,8 @@ def test_a_step_that_the_machine_cannot_take_is_refused_by_name():
     assert isinstance(speed.make_step("compiled", torch.device("cpu")), speed.CompiledStep)
     with pytest.raises(ValueError, match="--step captured needs a CUDA GPU: leave it out, or take compiled"):
         speed.make_step("captured", torch.device("cpu"))
+    with pytest.raises(ValueError, match="step='fast' is unknown: choose auto, eager"):
+        speed.make_step("fast", torch.device("cpu"))
 
 
 @pytest.mark.parametrize(
