@@ -17,7 +17,14 @@ import torch
 from small_run import CONFIG, MODEL, STATES, STRESS, TOKENIZER, checkpoint, flip, folders_in, hashes, trained
 
 from gptlib.checkpoint import Checkpoint, CheckpointError, latest_checkpoint, load_checkpoint, save_checkpoint
-from gptlib.runs import Checkpointer, MetricsLog, StopSignals, with_memory_advice
+from gptlib.runs import (
+    Checkpointer,
+    MetricsLog,
+    StopSignals,
+    read_records,
+    read_samples,
+    with_memory_advice,
+)
 from gptlib.training import TrainingError, eager_step
 
 # --- which checkpoints are kept
@@ -244,6 +251,21 @@ def test_metrics_log(tmp_path):
     ]
     samples = (tmp_path / "deep" / "run" / "samples.txt").read_text(encoding="utf-8")
     assert "step 2" in samples and "ROMEO:\nAy me" in samples
+
+
+def test_a_run_that_goes_on_takes_out_what_comes_again(tmp_path):
+    """Records and samples after the step from which it goes on, and a line that was cut off; seconds go on."""
+    log = MetricsLog(tmp_path)
+    for step in (1, 2, 3):
+        log({"step": step, "seconds": 0.5 * step, "train_loss": 4.0 - step})
+        log({"step": step, "seconds": 0.5 * step, "sample": f"text {step}"})
+    with open(tmp_path / "metrics.jsonl", "a", encoding="utf-8") as file:
+        file.write('{"step": 4, "secon')
+    again = MetricsLog(tmp_path, start=2)
+    assert [record["step"] for record in read_records(tmp_path)] == [1, 2]
+    assert read_samples(tmp_path) == [(1, "text 1\n\n"), (2, "text 2\n\n")]
+    again({"step": 3, "seconds": 0.25, "train_loss": 1.0})
+    assert read_records(tmp_path)[-1] == {"step": 3, "seconds": 1.25, "train_loss": 1.0}
 
 
 def test_a_log_that_cannot_be_written_does_not_end_a_run(tmp_path, caplog, monkeypatch):

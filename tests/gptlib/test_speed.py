@@ -300,6 +300,15 @@ def test_the_compiled_decoder_writes_what_the_model_writes():
     assert torch.equal(generate(decoder, idx, 12, temperature=0), generate(gpt, idx, 12, temperature=0))
 
 
+def test_the_decoder_leaves_the_model_as_it_was():
+    """Also what an instance had of its own: here the choice of attention."""
+    gpt = model().eval()
+    gpt.h[1].attn.fused = False
+    generate(CapturedDecoder(gpt), TOKENS[None, :2], 3, temperature=0)
+    assert [block.attn.fused for block in gpt.h] == [True, False]
+    assert not any({"mask", "forward"} & vars(part).keys() for part in gpt.modules())
+
+
 @torch.no_grad()
 def test_the_decoders_logits_are_the_models():
     gpt = model().double().eval()
