@@ -254,7 +254,7 @@ def test_metrics_log(tmp_path):
 
 
 def test_a_run_that_goes_on_takes_out_what_comes_again(tmp_path):
-    """Records and samples after the step from which it goes on, and a line that was cut off; seconds go on."""
+    """Records and samples of later steps, and a line that was cut off; the seconds go on."""
     log = MetricsLog(tmp_path)
     for step in (1, 2, 3):
         log({"step": step, "seconds": 0.5 * step, "train_loss": 4.0 - step})
