@@ -163,6 +163,7 @@ print(len(names), "wte.weight" in names.pop())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not (shutil.which("c++") or shutil.which("g++")), reason="torch.compile needs a C++ compiler"
 )

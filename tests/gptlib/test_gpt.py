@@ -201,6 +201,7 @@ def test_configurations_are_frozen():
         SMALL.n_layer = 3
 
 
+@pytest.mark.slow
 def test_gpt2_small_in_full_size():
     """Random weights, GPT-2's own start, 124,439,808 of them; batch and context varied."""
     torch.manual_seed(0)

@@ -77,6 +77,7 @@ def without_clock(records: list[dict]) -> list[dict]:
     return [{k: v for k, v in r.items() if k not in ("seconds", "tokens_per_second")} for r in records]
 
 
+@pytest.mark.slow
 @needs_sigkill
 @pytest.mark.stress
 def test_a_run_that_was_killed_reads_as_if_it_had_never_stopped(tmp_path):

@@ -451,6 +451,7 @@ def test_killed_at_any_moment_nothing_acknowledged_is_lost(tmp_path):
     assert len({acknowledged for acknowledged, _ in pairs}) > 1  # the moments do differ
 
 
+@pytest.mark.slow
 @needs_sigkill
 @pytest.mark.stress
 def test_killed_while_saving_in_place_much_is_lost(tmp_path):
