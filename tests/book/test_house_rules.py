@@ -283,6 +283,7 @@ VIOLATIONS = {
     "texts_name_their_encoding": [
         source("driver", "slider.value = open(path).read()\nassert slider.state"),
         replaced("export", "return x.sum()", "return path.read_text()"),
+        source("setup", "project = path.read_text()"),
     ],
     "one_statement_a_line": [
         replaced("imports", "import torch", "import torch;"),

@@ -329,7 +329,7 @@ from gptlib import sums
 from gptlib.numbers import twice
 sums.four = None
 path = Path("03_numbers.ipynb")
-path.write_text(path.read_text().replace("x + x", "2 * x + 0 * 7"))
+path.write_text(path.read_text("utf-8").replace("x + x", "2 * x + 0 * 7"), "utf-8")
 old = twice
 {EXPORT}
 assert twice is not old and sums.four == 4
@@ -409,7 +409,7 @@ def test_an_edit_of_a_second_module_reaches_what_builds_on_it(book):
 from pathlib import Path
 from gptlib import sums
 path = Path("03_numbers.ipynb")
-path.write_text(path.read_text().replace("x // 2", "x // 2 + 100"))
+path.write_text(path.read_text("utf-8").replace("x // 2", "x // 2 + 100"), "utf-8")
 {EXPORT}
 print(sums.two, half(4))
 """
@@ -481,7 +481,7 @@ def test_on_colab_the_notebook_in_the_browser_counts(book, tmp_path):
     browser = f"""{COLAB}
 import json
 message = types.SimpleNamespace(
-    blocking_request=lambda kind, timeout_sec: {{"ipynb": json.load(open({str(edited)!r}))}}
+    blocking_request=lambda kind, timeout_sec: {{"ipynb": json.load(open({str(edited)!r}, encoding="utf-8"))}}
 )
 colab._message = sys.modules["google.colab._message"] = message
 {EXPORT}

@@ -7,7 +7,7 @@ import tokenize
 
 from text_files import nameless
 
-from gptlib.exercises.notebook import source_of, tags_of
+from gptlib.exercises.notebook import source_of
 from rules.page import first_line, python_of, rule, tree
 
 EXEMPT = ("start_here", "full_run")  # the chapters that use the whole book
@@ -114,9 +114,8 @@ def signature(node: ast.FunctionDef) -> str:
 
 @rule
 def texts_name_their_encoding(page):
-    """Windows reads cp1252 unless it is told otherwise. The setup cell reads a file of ASCII."""
-    cells = [cell for cell in page.code() if "setup" not in tags_of(cell)]
-    return [ast.unparse(call) for cell in cells for call in nameless(tree(cell))]
+    """Windows reads cp1252 unless it is told otherwise."""
+    return [ast.unparse(call) for cell in page.code() for call in nameless(tree(cell))]
 
 
 @rule
