@@ -88,7 +88,7 @@ class Train:
     out: Path | None = None  # run folder; by default the next free runs/PRESET-NNN
     mirror: Path | None = None  # an existing folder on another disk, for a copy of each checkpoint
     device: Device = "auto"
-    step: Step = "auto"  # auto: compiled and captured on a CUDA GPU, else eager
+    step: Step = "auto"  # auto: captured on a CUDA GPU, also compiled where that pays; else fused
 
 
 @dataclass(frozen=True)
@@ -299,11 +299,13 @@ def find_state(folder: Path, mirror: Path | None) -> Checkpoint | None:
 
 def text_of(settings: dict) -> Corpus:
     """The text of a run, read again; ValueError when it is another one now."""
-    if settings["corpus"] in TEXTS:
+    text = settings.get("text", {})
+    own_file = Path(text.get("source", "")).name == settings["corpus"]  # it may be called "plays", too
+    if settings["corpus"] in TEXTS and not own_file:
         corpus = load_corpus(settings["corpus"])
     else:
-        corpus = Corpus.from_files(*settings["text"]["source"].split("\n"))
-    before = settings.get("text", {}).get("sha256", corpus.sha256)
+        corpus = Corpus.from_files(*text["source"].split("\n"))
+    before = text.get("sha256", corpus.sha256)
     if corpus.name != settings["corpus"] or corpus.sha256 != before:
         raise ValueError(
             f"the text {settings['corpus']} is not what the run was trained on: its checksum differs"

@@ -23,6 +23,15 @@ class Optimizer(torch.optim.Optimizer):
     state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
     load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
 
+    def __init__(self, params, settings: dict):
+        """ValueError for a setting that is not a finite number of at least 0, and for a beta of 1 or more."""
+        for name, value in settings.items():
+            limit = 1 if name == "betas" else math.inf
+            for number in value if name == "betas" else (value,):
+                if not 0 <= number < limit:
+                    raise ValueError(f"{name}={value} must be at least 0 and below {limit}")
+        super().__init__(params, settings)
+
 
 class SGD(Optimizer):
     """w ← w - lr · v with v ← momentum · v + gradient. Momentum 0 is plain gradient descent.

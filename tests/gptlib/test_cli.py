@@ -449,6 +449,14 @@ def test_own_text_in_several_files(tmp_path):
     assert settings_of("run")["corpus"] == "2 files" and run("resume", "run", "--train.max-steps", 5) == 0
 
 
+@pytest.mark.parametrize("name", ["plays", "tinyshakespeare"])
+def test_own_text_with_the_name_of_a_shipped_one(name, tmp_path, capsys):
+    (tmp_path / name).write_text(OWN, encoding="utf-8")
+    assert run("train", "--text", name, "--out", "run", *TINY) == 0
+    assert settings_of("run")["corpus"] == name and run("resume", "run", "--train.max-steps", 5) == 0
+    assert run("evaluate", "--checkpoint", "run") == 0
+
+
 def test_own_text_that_has_changed_or_gone(tmp_path, capsys):
     text = tmp_path / "peter.txt"
     text.write_text(OWN, encoding="utf-8")

@@ -278,3 +278,18 @@ def test_muon_rounds_to_bf16_only_where_the_gpu_truly_has_it(real_bf16, monkeypa
     weight.grad = torch.arange(16.0).view(4, 4)
     Muon([weight]).step()
     assert len(rounded) == real_bf16
+
+
+@pytest.mark.parametrize("kind, count", [(SGD, 3), (Adam, 4), (AdamW, 4), (Muon, 3)])
+def test_settings_that_make_no_sense_are_named(kind, count):
+    weights = parameters([(2, 3)], torch.float32)
+    settings = kind(weights).defaults
+    assert len(settings) == count
+    kind(weights, **settings)  # the control
+    for name in settings:
+        values = [math.nan, math.inf, -0.1]
+        if name == "betas":
+            values = [(value, 0.9) for value in values] + [(0.9, value) for value in [*values, 1.0]]
+        for value in values:
+            with pytest.raises(ValueError, match=f"^{name}=.* must be at least 0 and below"):
+                kind(weights, **{name: value})
