@@ -19,10 +19,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load, save_file
 from torch import Tensor
 
+from gptlib.config import TrainConfig
 from gptlib.files import replacing, sha256_of
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.tokenizer import Tokenizer, load_tokenizer
-from gptlib.training import TrainConfig, TrainState
+from gptlib.trainer import TrainState
 
 log = logging.getLogger("gptlib.checkpoint")
 

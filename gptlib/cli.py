@@ -32,6 +32,7 @@ from gptlib.checkpoint import (
     load_checkpoint,
     verify,
 )
+from gptlib.config import PRESETS, TrainConfig
 from gptlib.data import Batches, Corpus, load_corpus, split
 from gptlib.decoder import CapturedDecoder
 from gptlib.files import DATA, replacing, write_text
@@ -54,16 +55,8 @@ from gptlib.runs import (
 )
 from gptlib.speed import CapturedStep, CompiledStep, make_step, only_eager, step_flops
 from gptlib.tokenizer import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
-from gptlib.training import (
-    PRESETS,
-    StepFunction,
-    TrainConfig,
-    TrainingError,
-    TrainState,
-    choose_device,
-    choose_precision,
-    train,
-)
+from gptlib.trainer import StepFunction, TrainState, choose_device, choose_precision
+from gptlib.training import TrainingError, train
 
 Device = Literal["auto", "cpu", "cuda", "mps"]
 Step = Literal["auto", "eager", "fused", "captured", "compiled"]

@@ -30,11 +30,13 @@ from gptlib.checkpoint import (
     save_checkpoint,
     verify,
 )
+from .config import TrainConfig
 from .data import Corpus
 from .files import force_to_disk, remove, replacing, write_text
 from .gpt import GPT, GPTConfig
 from .tokenizer import Tokenizer
-from .training import StepFunction, StepResult, TrainConfig, Trainer, TrainingError, TrainState
+from .trainer import StepFunction, StepResult, Trainer, TrainState
+from .training import TrainingError
 
 # %% ../notebooks/11_checkpoint.ipynb #f1052637
 def delete(folder: Path) -> None:

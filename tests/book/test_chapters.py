@@ -23,8 +23,8 @@ def test_every_notebook_has_its_row_and_every_row_its_notebook():
 
 
 def test_every_module_has_its_notebook_and_every_notebook_its_modules():
-    listed = {chapter.stem: list(chapter.modules) for chapter in BOOK}
-    assert {page.name: modules_of(page.notebook) for page in book_pages()} == listed
+    listed = {chapter.stem: sorted(chapter.modules) for chapter in BOOK}
+    assert {page.name: sorted(modules_of(page.notebook)) for page in book_pages()} == listed
     there = {path.stem for path in (ROOT / "gptlib").glob("[a-z]*.py")} - BY_HAND
     assert there == {module for modules in listed.values() for module in modules}
 

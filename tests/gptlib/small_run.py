@@ -8,9 +8,10 @@ import os
 import torch
 
 from gptlib.checkpoint import Checkpoint
+from gptlib.config import TrainConfig
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.tokenizer import CharTokenizer
-from gptlib.training import TrainConfig, train
+from gptlib.training import train
 
 STRESS = bool(os.environ.get("GPTLIB_STRESS"))  # `make stress`: the tests marked so, at length
 

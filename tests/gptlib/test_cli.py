@@ -21,10 +21,10 @@ import torch
 from gptlib import cli as command_line
 from gptlib import data
 from gptlib.checkpoint import checkpoints_in, latest_checkpoint, load_checkpoint, save_checkpoint
+from gptlib.config import PRESETS, TrainConfig
 from gptlib.data import Corpus, load_corpus, split
 from gptlib.loss import evaluate
 from gptlib.runs import read_records
-from gptlib.training import PRESETS, TrainConfig
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MODEL = "--model.n-layer 1 --model.n-head 2 --model.n-embd 16 --model.block-size 16".split()

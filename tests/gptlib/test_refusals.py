@@ -10,13 +10,14 @@ import torch
 from small_run import checkpoint
 
 from gptlib.checkpoint import CheckpointError
+from gptlib.config import TrainConfig
 from gptlib.data import Batches, split
 from gptlib.generation import generate
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.loss import NGram, cross_entropy, evaluate
 from gptlib.shards import ShardError, TokenShards, write_shards
 from gptlib.tokenizer import BPETokenizer, ByteTokenizer, CharTokenizer, load_tokenizer
-from gptlib.training import TrainConfig, train
+from gptlib.training import train
 
 NAN, INF = math.nan, math.inf
 TWO = GPTConfig(11, 8, 1, 2, 16)

@@ -25,7 +25,8 @@ from gptlib.runs import (
     read_samples,
     with_memory_advice,
 )
-from gptlib.training import TrainingError, eager_step
+from gptlib.trainer import eager_step
+from gptlib.training import TrainingError
 
 # --- which checkpoints are kept
 

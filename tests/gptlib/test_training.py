@@ -1,4 +1,4 @@
-"""The training loop: accumulation, precision, records, hooks, exact evaluation, and resuming bit for bit."""
+"""The training loop: records, hooks, exact evaluation, and resuming bit for bit."""
 
 import copy
 import dataclasses
@@ -8,67 +8,21 @@ import math
 
 import pytest
 import torch
+from tiny_model import TINY, corpus, losses, model
 
+from gptlib.config import TrainConfig
 from gptlib.data import Batches
-from gptlib.gpt import GPT, GPTConfig
+from gptlib.gpt import GPT
 from gptlib.loss import evaluate
-from gptlib.muon import OptimizerPair
-from gptlib.optimizer import AdamW
-from gptlib.training import (
-    PRESETS,
-    StepResult,
-    TrainConfig,
-    Trainer,
-    TrainingError,
-    choose_precision,
-    eager_step,
-    train,
-)
+from gptlib.trainer import StepResult, Trainer, eager_step
+from gptlib.training import TrainingError, train
 
-TINY = GPTConfig(vocab_size=11, block_size=8, n_layer=2, n_head=2, n_embd=16)
 CONFIG = TrainConfig(
     max_steps=12, batch_size=4, warmup_steps=3, eval_interval=4, log_interval=1, learning_rate=1e-2
 )
 
 
-def corpus(length=400, seed=0):
-    return torch.randint(0, 11, (length,), generator=torch.Generator().manual_seed(seed))
-
-
-def model(config=TINY, seed=0, **changes):
-    return GPT(dataclasses.replace(config, **changes), torch.Generator().manual_seed(seed))
-
-
-def losses(result) -> list[float]:
-    return [record["train_loss"] for record in result.records if "train_loss" in record]
-
-
-# --- one step
-
-
-@pytest.mark.parametrize("micro", [1, 2, 3, 4, 6, 12])
-@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
-def test_accumulated_gradients_equal_those_of_one_batch(micro, optimizer):
-    config = dataclasses.replace(CONFIG, batch_size=12, grad_clip=0.0, optimizer=optimizer)
-    whole = Trainer(model().double(), config)
-    parts = Trainer(model().double(), dataclasses.replace(config, micro_batch_size=micro))
-    x, y = Batches(corpus(), 12, 8).at(0)
-    loss, norm, _ = eager_step(whole, x, y)
-    loss_of_parts, norm_of_parts, _ = eager_step(parts, x, y)
-    assert loss_of_parts.item() == pytest.approx(loss.item(), rel=1e-6)  # summed for the record, in float32
-    assert norm_of_parts.item() == pytest.approx(norm.item(), rel=1e-10)
-    for p, q in zip(whole.model.parameters(), parts.model.parameters(), strict=True):
-        assert (p.grad - q.grad).abs().max() <= 1e-10 * p.grad.abs().max()
-
-
-def test_gradients_do_not_pile_up_over_steps_and_are_clipped():
-    config = dataclasses.replace(CONFIG, grad_clip=0.01)
-    trainer = Trainer(model(), config)
-    batches = Batches(corpus(), 4, 8)
-    for step in range(3):
-        norm = eager_step(trainer, *batches.at(step)).norm
-        clipped = torch.cat([p.grad.flatten() for p in trainer.model.parameters()]).norm()
-        assert norm > 0.1 and clipped.item() == pytest.approx(0.01, rel=1e-3)
+# --- a whole run
 
 
 def test_a_batch_is_learned_by_heart():
@@ -78,63 +32,6 @@ def test_a_batch_is_learned_by_heart():
         model(), corpus(), corpus(), config, step_fn=lambda trainer, x, y: eager_step(trainer, *batch)
     )
     assert losses(result)[0] == pytest.approx(math.log(11), abs=0.2) and losses(result)[-1] < 0.2
-
-
-@pytest.mark.parametrize("name", ["adamw", "muon"])
-def test_who_decays_and_who_does_not(name):
-    gpt = model()
-    trainer = Trainer(gpt, dataclasses.replace(CONFIG, optimizer=name, weight_decay=0.3))
-    assert isinstance(trainer.optimizer, AdamW if name == "adamw" else OptimizerPair)
-    decay = {
-        id(p): group["weight_decay"] for group in trainer.optimizer.param_groups for p in group["params"]
-    }
-    count = sum(len(group["params"]) for group in trainer.optimizer.param_groups)
-    assert len(decay) == count == len(list(gpt.parameters()))  # everyone once
-    for parameter_name, p in gpt.named_parameters():
-        assert decay[id(p)] == (0.3 if p.ndim == 2 else 0.0), parameter_name
-
-
-# --- precision
-
-
-@pytest.mark.parametrize(
-    ("wanted", "has_bf16", "chosen"),
-    [
-        ("auto", True, torch.bfloat16),
-        ("auto", False, torch.float16),  # a T4: it would emulate bfloat16, slowly
-        ("fp32", True, torch.float32),
-        ("fp16", True, torch.float16),
-        ("bf16", True, torch.bfloat16),
-    ],
-)
-def test_precision_follows_what_the_gpu_truly_has(wanted, has_bf16, chosen, monkeypatch):
-    def is_bf16_supported(including_emulation=True):
-        return has_bf16 or including_emulation
-
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", is_bf16_supported)
-    assert choose_precision(wanted, torch.device("cuda")) == chosen
-
-
-def test_precision_that_the_device_does_not_have(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "Tesla T4")
-    with pytest.raises(ValueError, match="'bf16'.*Tesla T4.*'fp16'"):
-        choose_precision("bf16", torch.device("cuda"))
-    with pytest.raises(ValueError, match="'fp16' needs a CUDA GPU"):
-        choose_precision("fp16", torch.device("cpu"))
-
-
-def test_precision_on_a_cpu():
-    assert choose_precision("auto", torch.device("cpu")) == torch.float32
-    assert choose_precision("bf16", torch.device("cpu")) == torch.bfloat16
-    result = train(model(), corpus(), corpus(), dataclasses.replace(CONFIG, precision="bf16"))
-    assert math.isfinite(result.val_loss)
-    trainer = Trainer(model(), dataclasses.replace(CONFIG, precision="bf16"))
-    assert trainer.predict(corpus()[None, :8]).dtype == torch.bfloat16
-    assert next(trainer.model.parameters()).dtype == torch.float32
-
-
-# --- a whole run
 
 
 def test_records():
@@ -334,7 +231,7 @@ def test_resuming_equals_the_uninterrupted_run_bit_for_bit(optimizer, at):
 
 
 def test_resuming_without_the_scalers_state_is_noticed(monkeypatch, caplog):
-    monkeypatch.setattr("gptlib.training.choose_precision", lambda wanted, device: torch.float16)  # on a CPU
+    monkeypatch.setattr("gptlib.trainer.choose_precision", lambda wanted, device: torch.float16)  # on a CPU
     states, config = [], dataclasses.replace(CONFIG, checkpoint_interval=1)
     train(
         model(), corpus(), corpus(), config, checkpointer=lambda state, _: states.append(copy.deepcopy(state))
@@ -391,44 +288,6 @@ def test_too_short_a_text_is_an_error_before_the_first_step(which, length):
             step_fn=lambda *_: steps.append(1) or StepResult(torch.tensor(1.0), torch.tensor(1.0)),
         )
     assert not steps
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (dict(batch_size=6, micro_batch_size=4), "batch_size=6 is not divisible by micro_batch_size=4"),
-        (dict(max_steps=0), "max_steps=0"),
-        (dict(batch_size=0), "batch_size=0"),
-        (dict(micro_batch_size=0), "micro_batch_size=0"),
-        (dict(learning_rate=0.0), "learning_rate=0.0"),
-        (dict(warmup_steps=-1), "warmup_steps=-1"),
-        (dict(eval_interval=-1), "eval_interval=-1"),
-        (dict(log_interval=-5), "log_interval=-5"),
-    ],
-)
-def test_impossible_settings(change, message):
-    with pytest.raises(ValueError, match=message):
-        dataclasses.replace(CONFIG, **change)
-
-
-# --- presets
-
-
-def test_presets():
-    assert set(PRESETS) == {"char-cpu", "bpe-cpu", "char-gpu", "char-gpu-race", "char-gpu-best"}
-    for name, preset in PRESETS.items():
-        assert preset.tokenizer == name.split("-")[0], name
-        assert preset.model.vocab_size == (65 if preset.tokenizer == "char" else 1024), name
-        assert 0 < preset.train.warmup_steps < preset.train.max_steps, name
-        assert preset.train.min_learning_rate < preset.train.learning_rate, name
-        assert preset.train.eval_interval and preset.train.log_interval, name
-        assert preset.train.sample_interval or name == "char-gpu-race", name  # a race does not stop to write
-        with torch.device("meta"):
-            gpt = GPT(preset.model)
-        assert sum(p.numel() for p in gpt.parameters()) < 11_000_000, name
-    gpu = PRESETS["char-gpu"]
-    assert dataclasses.astuple(gpu.model)[:5] == (65, 256, 6, 6, 384)
-    assert gpu.model.dropout > 0 and gpu.train.optimizer == "adamw" and gpu.train.precision == "auto"
 
 
 def test_the_library_prints_nothing(capsys, caplog):

@@ -2,8 +2,9 @@
 
 import torch
 
+from gptlib.config import TrainConfig
 from gptlib.gpt import GPT, GPTConfig
-from gptlib.training import TrainConfig, train
+from gptlib.training import train
 from gptlib.widgets.dashboard import Dashboard, DashboardState, compute, page, render, rung_passed
 from gptlib.widgets.kit.palette import BLUE
 

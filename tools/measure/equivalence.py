@@ -13,9 +13,10 @@ from unittest import mock
 
 import torch
 
+from gptlib.config import PRESETS
 from gptlib.gpt import GPT
 from gptlib.speed import CapturedStep
-from gptlib.training import PRESETS, train
+from gptlib.training import train
 from tools.files import write_json
 from tools.measure import characters, command_line, need_cuda
 

@@ -8,10 +8,11 @@ import json
 
 import torch
 
+from gptlib.config import TrainConfig
 from gptlib.files import write_text
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.loss import evaluate
-from gptlib.training import TrainConfig, TrainingError, train
+from gptlib.training import TrainingError, train
 from tools.measure import DATA, characters
 
 OUT = DATA / "runs" / "lessons.json"

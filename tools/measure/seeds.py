@@ -17,12 +17,13 @@ import torch
 
 from gptlib.checkpoint import Checkpoint, save_checkpoint
 from gptlib.cli import sample_text
+from gptlib.config import PRESETS, RunConfig
 from gptlib.data import split
 from gptlib.decoder import CapturedDecoder
 from gptlib.gpt import GPT
 from gptlib.runs import MetricsLog, describe
 from gptlib.speed import make_step
-from gptlib.training import PRESETS, RunConfig, train
+from gptlib.training import train
 from tools.files import write_json
 from tools.measure import DEVICE, characters, command_line
 from tools.measure.run import for_reading

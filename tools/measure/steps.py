@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 
+from gptlib.config import PRESETS
 from gptlib.data import Batches
 from gptlib.gpt import GPT
 from gptlib.optimizer import AdamW, set_learning_rate
@@ -22,7 +23,7 @@ from gptlib.speed import (
     step_flops,
     whole_step,
 )
-from gptlib.training import PRESETS, Trainer, eager_step
+from gptlib.trainer import Trainer, eager_step
 from tools.measure import DEVICE, characters
 from tools.measure.timing import mean_calls, row, single_calls
 
