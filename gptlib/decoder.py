@@ -11,7 +11,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from .gpt import GPT, Cache, GPTConfig
-from .speed import fused_kernels, on_side_stream, replaced
+from .kernels import fused_kernels, replaced
+from .speed import on_side_stream
 
 # %% ../notebooks/14_speed.ipynb #1bc938df
 class FixedLayerCache:

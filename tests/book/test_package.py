@@ -98,7 +98,7 @@ def test_nothing_reserved_for_proofs_is_used():
         for module in [*MODULES, "__main__"]
     }
     twins = {f"torch.nn.functional.{name}" for name in TWINS}
-    assert set(used.pop("speed")) <= twins
+    assert set(used.pop("kernels")) <= twins
     assert {module: names for module, names in used.items() if names} == {}
 
 

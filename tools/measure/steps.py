@@ -13,16 +13,9 @@ import torch
 from gptlib.config import PRESETS
 from gptlib.data import Batches
 from gptlib.gpt import GPT
+from gptlib.kernels import fused_kernels, replaced
 from gptlib.optimizer import AdamW, set_learning_rate
-from gptlib.speed import (
-    CapturedStep,
-    CompiledStep,
-    fused_kernels,
-    only_eager,
-    replaced,
-    step_flops,
-    whole_step,
-)
+from gptlib.speed import CapturedStep, CompiledStep, only_eager, step_flops, whole_step
 from gptlib.trainer import Trainer, eager_step
 from tools.measure import DEVICE, characters
 from tools.measure.timing import mean_calls, row, single_calls

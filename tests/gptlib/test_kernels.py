@@ -1,0 +1,84 @@
+"""The fused kernels against the reader's own layers and optimizer."""
+
+import pytest
+import torch
+from tiny_model import model
+
+from gptlib.block import MLP
+from gptlib.kernels import (
+    fused_dropout,
+    fused_kernels,
+    fused_layer_norm,
+    fused_linear,
+    fused_mlp,
+)
+from gptlib.layers import Dropout, LayerNorm, Linear
+from gptlib.optimizer import AdamW
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_fused_layers_equal_the_readers_own(dtype, tolerance):
+    torch.manual_seed(0)
+    x = torch.randn(3, 5, 16, dtype=dtype, requires_grad=True)
+    norm = LayerNorm(16).to(dtype)
+    torch.nn.init.normal_(norm.weight)
+    cases = [
+        (Linear(16, 9).to(dtype), fused_linear),
+        (Linear(16, 9, bias=False).to(dtype), fused_linear),
+        (norm, fused_layer_norm),
+        (LayerNorm(16, bias=False).to(dtype), fused_layer_norm),
+        (MLP(16).to(dtype), fused_mlp),
+    ]
+    for layer, fused in cases:
+        wanted = [x, *layer.parameters()]
+        ours, theirs = layer(x), fused(layer, x)
+        direction = torch.randn_like(ours)
+        gradients = [torch.autograd.grad(y, wanted, direction, retain_graph=True) for y in (ours, theirs)]
+        for a, b in zip([ours, *gradients[0]], [theirs, *gradients[1]], strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=tolerance * max(1, b.abs().max().item()))
+
+
+def test_fused_dropout_follows_the_mode_and_keeps_the_mean():
+    layer = Dropout(0.3)
+    x = torch.ones(100_000)
+    kept = fused_dropout(layer, x)
+    assert kept.unique().tolist() == pytest.approx([0.0, 1 / 0.7])
+    assert kept.mean().item() == pytest.approx(1, abs=0.01)
+    assert torch.equal(fused_dropout(layer.eval(), x), x)
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-10), (torch.float32, 1e-5)])
+def test_fused_adamw_equals_ours_for_1000_steps(dtype, tolerance):
+    g = torch.Generator().manual_seed(1)
+    start = [torch.randn(size, generator=g, dtype=dtype) for size in ((6, 4), (4,), (3, 2))]
+    pairs = [[p.clone().requires_grad_() for p in start] for _ in range(2)]
+    optimizers = [
+        AdamW([{"params": p[:1]}, {"params": p[1:], "weight_decay": 0.0}], lr=1e-2, weight_decay=0.1)
+        for p in pairs
+    ]
+    for step in range(1000):
+        gradients = [torch.randn(p.shape, generator=g, dtype=dtype) for p in start]
+        if step % 7 == 3:
+            gradients[2] = None  # takes no part in this step
+        for params in pairs:
+            for p, gradient in zip(params, gradients, strict=True):
+                p.grad = gradient
+        optimizers[0].step()
+        with fused_kernels(torch.nn.Module(), optimizers[1]):
+            optimizers[1].step()
+        for p, q in zip(*pairs, strict=True):
+            assert (p - q).abs().max() <= tolerance * p.abs().max()
+    assert optimizers[0].state_dict().keys() == optimizers[1].state_dict().keys()
+
+
+def test_kernels_are_swapped_on_one_model_and_put_back_also_after_an_error():
+    ours, other = model(), model()
+    own = {name: part.forward for name, part in ours.named_modules()}
+    with pytest.raises(RuntimeError, match="stop"), fused_kernels(ours):
+        swapped = {name for name, part in ours.named_modules() if part.forward != own[name]}
+        kinds = {type(ours.get_submodule(name)).__name__ for name in swapped}
+        assert kinds == {"Linear", "LayerNorm", "Dropout", "MLP"}
+        assert "forward" not in vars(other.lm_head) and other.lm_head.forward.__func__ is Linear.forward
+        raise RuntimeError("stop")
+    assert {name: part.forward for name, part in ours.named_modules()} == own
+    assert not any("forward" in vars(part) for part in ours.modules())
