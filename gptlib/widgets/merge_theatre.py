@@ -13,7 +13,8 @@ import regex
 from IPython.display import Image as StaticImage
 from PIL import Image, ImageDraw
 
-from gptlib.tokenizer import GPT2_PATTERN, BPETokenizer, merge, utf8
+from gptlib.bpe import GPT2_PATTERN, merge, utf8
+from gptlib.tokenizer import BPETokenizer
 from gptlib.widgets.kit.controls import LABEL, row, text_field
 from gptlib.widgets.kit.page import MONOSPACE, box
 from gptlib.widgets.kit.palette import BLACK, GREY, WHITE

@@ -3,7 +3,6 @@
 import json
 
 import pytest
-import regex
 import tiktoken
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -107,38 +106,6 @@ def test_gpt2_vocabulary():
     assert GPT2.decode([50256]) == "<|endoftext|>"
     assert GPT2.encode("Hello world") == [15496, 995]
     assert all(GPT2.decode_bytes([i]) == TIKTOKEN.decode_single_token_bytes(i) for i in range(50257))
-
-
-def naive_merges(text: str, count: int) -> list[tuple[int, int]]:
-    """BPE training as the paper's few lines do it: count every pair of every word again for each merge."""
-    words = [tuple(word.encode()) for word in regex.findall(PATTERN, text)]
-    merges = []
-    for new in range(256, 256 + count):
-        counts = {}
-        for word in words:
-            for pair in zip(word, word[1:], strict=False):
-                counts[pair] = counts.get(pair, 0) + 1
-        best = max(counts.items(), key=lambda item: (item[1], -item[0][0], -item[0][1]))[0]
-        merges.append(best)
-        for w, word in enumerate(words):
-            joined, i = [], 0
-            while i < len(word):
-                hit = word[i : i + 2] == best
-                joined.append(new if hit else word[i])
-                i += 2 if hit else 1
-            words[w] = tuple(joined)
-    return merges
-
-
-def test_incremental_training_equals_naive_training():
-    text = OWN_TEXT[:4000] + " ééé aaaaaaaa aaaa"
-    assert list(BPETokenizer.train(text, 256 + 60).merges) == naive_merges(text, 60)
-
-
-def test_textbook_example():
-    # Wikipedia's example of byte-pair encoding: aaabdaaabac -> ZabdZabac -> ZYdZYac -> XdXac
-    tokenizer = BPETokenizer.train("aaabdaaabac", 259)
-    assert tokenizer.encode("aaabdaaabac") == [258, 100, 258, 97, 99]
 
 
 def test_training_stops_when_no_pair_is_left():

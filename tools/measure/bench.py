@@ -12,13 +12,14 @@ from pathlib import Path
 
 import torch
 
+from gptlib.bpe import GPT2_PATTERN
 from gptlib.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from gptlib.config import PRESETS
 from gptlib.data import load_corpus
 from gptlib.decoder import CapturedDecoder
 from gptlib.generation import generate
 from gptlib.gpt import GPT
-from gptlib.tokenizer import GPT2_PATTERN, BPETokenizer, CharTokenizer
+from gptlib.tokenizer import BPETokenizer, CharTokenizer
 from gptlib.trainer import Trainer
 from tools.files import write_json
 from tools.measure import DEVICE, command_line

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from gptlib.tokenizer import merge
+from gptlib.bpe import merge
 
 
 def by_sorting(ids):

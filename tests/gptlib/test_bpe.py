@@ -1,0 +1,70 @@
+"""Byte-pair encoding: what is learned and how it is applied, against the paper's few lines."""
+
+import random
+
+import regex
+
+from gptlib.bpe import joined, learn_merges, merge, visible_bytes
+from gptlib.data import load_corpus
+
+# tiktoken's own pattern for GPT-2
+PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
+PLAYS = load_corpus("plays").text[:4000]
+
+
+def numbered(pairs) -> dict[tuple[int, int], int]:
+    return {pair: 256 + i for i, pair in enumerate(pairs)}
+
+
+def naive_merges(text: str, count: int) -> list[tuple[int, int]]:
+    """BPE training as the paper's few lines do it: count every pair of every word again for each merge."""
+    words = [tuple(word.encode()) for word in regex.findall(PATTERN, text)]
+    merges = []
+    for new in range(256, 256 + count):
+        counts = {}
+        for word in words:
+            for pair in zip(word, word[1:], strict=False):
+                counts[pair] = counts.get(pair, 0) + 1
+        best = max(counts.items(), key=lambda item: (item[1], -item[0][0], -item[0][1]))[0]
+        merges.append(best)
+        for w, word in enumerate(words):
+            joined, i = [], 0
+            while i < len(word):
+                hit = word[i : i + 2] == best
+                joined.append(new if hit else word[i])
+                i += 2 if hit else 1
+            words[w] = tuple(joined)
+    return merges
+
+
+def test_incremental_training_equals_naive_training():
+    text = PLAYS[:4000] + " ééé aaaaaaaa aaaa"
+    assert learn_merges(text, 60) == naive_merges(text, 60)
+
+
+def test_textbook_example():
+    # Wikipedia's example of byte-pair encoding: aaabdaaabac -> ZabdZabac -> ZYdZYac -> XdXac
+    pairs = learn_merges("aaabdaaabac", 3)
+    assert pairs == [(97, 97), (97, 98), (256, 257)]
+    assert joined(list(b"aaabdaaabac"), numbered(pairs)) == (258, 100, 258, 97, 99)
+
+
+def test_joining_by_heap_equals_one_merge_after_the_other():
+    pairs = learn_merges(PLAYS, 100)
+    draw = random.Random(0)
+    for length in [0, 1, 2, *range(3, 60)]:
+        ids = [draw.choice(b"aaetheo  nd") for _ in range(length)]
+        expected = ids
+        for pair, new in numbered(pairs).items():
+            expected = merge(expected, pair, new)
+        assert list(joined(ids, numbered(pairs))) == expected
+
+
+def test_learning_stops_when_no_pair_is_left():
+    assert learn_merges("ab", 10) == [(97, 98)] and learn_merges("", 10) == []
+
+
+def test_every_byte_is_spelled_by_one_visible_character():
+    spelled = visible_bytes()
+    assert sorted(spelled) == list(range(256)) and len(set(spelled.values())) == 256
+    assert not any(character.isspace() for character in spelled.values()) and spelled[32] == "Ġ"
