@@ -32,6 +32,7 @@ from gptlib.checkpoint import (
     load_checkpoint,
     verify,
 )
+from gptlib.checkpointer import Checkpointer
 from gptlib.config import PRESETS, TrainConfig
 from gptlib.data import Batches, Corpus, load_corpus, split
 from gptlib.decoder import CapturedDecoder
@@ -40,7 +41,6 @@ from gptlib.generation import check_settings, generate, stream
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.loss import bits_per_character, evaluate, ladder
 from gptlib.runs import (
-    Checkpointer,
     MetricsLog,
     StopSignals,
     advice,
