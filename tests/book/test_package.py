@@ -17,6 +17,7 @@ from tools.chapters import ROOT, chapters
 PAGES = book_pages()
 ORDER = [*FOUNDATION, *(module for chapter in chapters() for module in chapter.modules)]
 MODULES = sorted(path.stem for path in (ROOT / "gptlib").glob("[a-z]*.py"))
+COMMANDS = sorted(f"commands/{path.stem}" for path in (ROOT / "gptlib" / "commands").glob("[a-z]*.py"))
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if modules_of(p.notebook)], ids=lambda page: page.name)
@@ -43,6 +44,8 @@ def test_imports_point_to_earlier_chapters():
     arrows = imports(ROOT / "gptlib")
     assert circles(arrows) == [] and upwards(arrows, ORDER) == []
     assert [name for name, others in arrows.items() if "gptlib.cli" in others] == ["gptlib.__main__"]
+    commands = {name for name in arrows if name.startswith("gptlib.commands")}
+    assert {name for name, others in arrows.items() if others & commands} - commands == {"gptlib.cli"}
 
 
 @pytest.mark.parametrize(
@@ -95,7 +98,7 @@ TWINS = "cross_entropy dropout gelu layer_norm linear pad".split()
 def test_nothing_reserved_for_proofs_is_used():
     used = {
         module: reserved_names((ROOT / "gptlib" / f"{module}.py").read_text(encoding="utf-8"))
-        for module in [*MODULES, "__main__"]
+        for module in [*MODULES, *COMMANDS, "__main__"]
     }
     twins = {f"torch.nn.functional.{name}" for name in TWINS}
     assert set(used.pop("kernels")) <= twins
