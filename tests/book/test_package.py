@@ -89,6 +89,39 @@ def small_package(folder):
     return folder / "gptlib"
 
 
+# --- one noun a module: neither a page too long to read nor a scrap
+
+
+def wrong_sizes(package, exported) -> list[str]:
+    """Modules of more than 250 lines, exported ones also of less than 40; widgets may be longer."""
+    complaints = []
+    for path in sorted(package.rglob("[!_]*.py")):
+        name, lines = path.relative_to(package), len(path.read_text(encoding="utf-8").splitlines())
+        least = 40 if name.stem in exported and len(name.parts) == 1 else 0
+        if name.parts[0] != "widgets" and not least <= lines <= 250:
+            complaints.append(f"{name.as_posix()} has {lines} lines, not {least} to 250")
+    return complaints
+
+
+def test_modules_hold_one_noun():
+    assert wrong_sizes(ROOT / "gptlib", ORDER) == []
+
+
+def test_modules_that_are_too_long_or_too_short_are_caught(tmp_path):
+    package = small_package(tmp_path)
+    lines = {"layers.py": 39, "attention.py": 251, "__init__.py": 300, "cli.py": 251}
+    lines |= {"widgets/kit.py": 300, "commands/train.py": 251, "commands/layers.py": 5, "exercises.py": 250}
+    for name, n in lines.items():
+        (package / name).parent.mkdir(exist_ok=True)
+        (package / name).write_text("x = 1\n" * n, encoding="utf-8")
+    assert wrong_sizes(package, ["layers", "attention"]) == [
+        "attention.py has 251 lines, not 40 to 250",
+        "cli.py has 251 lines, not 0 to 250",
+        "commands/train.py has 251 lines, not 0 to 250",
+        "layers.py has 39 lines, not 40 to 250",
+    ]
+
+
 # --- what the reader builds is made of tensors
 
 # chapter 14 is about them: the twins of the reader's own layers and loss, proved equal to these
