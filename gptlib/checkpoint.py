@@ -15,13 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load, save_file
-from torch import Tensor
+from safetensors import SafetensorError
 
 from gptlib.config import TrainConfig
 from gptlib.files import replacing, sha256_of
 from gptlib.gpt import GPT, GPTConfig
+from gptlib.tensors import bytes_in, load_tree, read_tensors, save_tensors, save_tree, shapes_in
 from gptlib.tokenizer import Tokenizer, load_tokenizer
 from gptlib.trainer import TrainState
 
@@ -78,15 +77,12 @@ def save_checkpoint(folder, state: Checkpoint) -> None:
 def write_files(folder: Path, checkpoint: Checkpoint) -> None:
     """The checkpoint's files, without the manifest."""
     state = checkpoint.state
-    weights = {n: t.detach().contiguous() for n, t in state.model.items() if n != "lm_head.weight"}
-    save_file(weights, folder / "model.safetensors")
+    weights = {name: t for name, t in state.model.items() if name != "lm_head.weight"}  # tied: the table again
+    save_tensors(weights, folder / "model.safetensors")
     rest = {name: getattr(state, name) for name in ("step", "best_val_loss", "best_step", "scaler")}
     rest["rng"] = {name: t.tolist() for name, t in state.rng.items()}
     if state.optimizer is not None:
-        tensors = {}
-        rest["optimizer"] = take_tensors(state.optimizer, tensors, "")
-        tensors = {name: t.detach().contiguous().clone() for name, t in tensors.items()}
-        save_file(tensors, folder / "optimizer.safetensors")
+        rest["optimizer"] = save_tree(state.optimizer, folder / "optimizer.safetensors")
     (folder / "state.json").write_text(json.dumps(rest), encoding="utf-8")
     config = {"model": checkpoint.model_config, "train": checkpoint.train_config}
     config = {name: dataclasses.asdict(part) for name, part in config.items()}
@@ -94,43 +90,9 @@ def write_files(folder: Path, checkpoint: Checkpoint) -> None:
     checkpoint.tokenizer.save(folder / "tokenizer.json")
 
 
-def bytes_in(tree) -> int:
-    """The bytes of all tensors in a tree of dictionaries and lists; the tied table counts once."""
-    tensors = {}
-    take_tensors(tree, tensors, "")
-    return sum({t.data_ptr(): t.nbytes for t in tensors.values()}.values())
-
-
 def hash_of_manifest(hashes: dict[str, str]) -> str:
     """SHA-256 over the manifest's own entries, so that a damaged manifest is noticed too."""
     return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
-
-# %% ../notebooks/11_checkpoint.ipynb #ac9922e2
-def take_tensors(tree, tensors: dict, path: str):
-    """`tree` with every tensor moved into `tensors` under its path, and the path in its place.
-
-    `{"m": [t]}` becomes `{"dict": [["m", {"list": [{"tensor": ".m.0"}]}]]}`; `tensors` gets `{".m.0": t}`.
-    """
-    if isinstance(tree, torch.Tensor):
-        tensors[path] = tree
-        return {"tensor": path}
-    if isinstance(tree, dict):
-        return {"dict": [[k, take_tensors(v, tensors, f"{path}.{k}")] for k, v in tree.items()]}
-    if isinstance(tree, (list, tuple)):
-        return {"list": [take_tensors(v, tensors, f"{path}.{i}") for i, v in enumerate(tree)]}
-    return {"value": tree}
-
-
-def put_tensors(tree: dict, tensors: dict):
-    """The inverse of `take_tensors`."""
-    ((kind, value),) = tree.items()
-    if kind == "tensor":
-        return tensors[value]
-    if kind == "dict":
-        return {k: put_tensors(v, tensors) for k, v in value}
-    if kind == "list":
-        return [put_tensors(v, tensors) for v in value]
-    return value
 
 # %% ../notebooks/11_checkpoint.ipynb #e9f2a73c
 def verify(folder: Path) -> None:
@@ -199,14 +161,9 @@ def read_state(folder: Path) -> TrainState:
         if type(rest[name]) is not int or rest[name] < 0:
             raise ValueError(f"state.json has {name}={rest[name]!r}: it must be a number of steps")
     if "optimizer" in rest:
-        rest["optimizer"] = put_tensors(rest["optimizer"], read_tensors(folder / "optimizer.safetensors"))
+        rest["optimizer"] = load_tree(rest["optimizer"], folder / "optimizer.safetensors")
     rng = {name: torch.tensor(values, dtype=torch.uint8) for name, values in rest.pop("rng").items()}
     return TrainState(model=weights, rng=rng, **{"optimizer": None, **rest})
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file, each [...], in memory of their own: if mapped, Windows could not delete the file."""
-    return load(path.read_bytes())
 
 
 def differences(found: dict, wanted: dict, found_tokenizer, tokenizer) -> list[str]:
@@ -232,8 +189,7 @@ def must_fit(weights: Path, config: GPTConfig, tokenizer) -> None:
     with torch.device("meta"):  # shapes only, no memory
         expected = {name: list(t.shape) for name, t in GPT(config).state_dict().items()}
     del expected["lm_head.weight"]  # the table again
-    with safe_open(weights, "pt") as file:
-        found = {name: file.get_slice(name).get_shape() for name in file.keys()}
+    found = shapes_in(weights)
     differing = sorted(
         name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)
     )

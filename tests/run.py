@@ -18,7 +18,7 @@ TWO_AT_A_TIME = [*PYTHON, "pytest", "-q", "-n", "2", "--dist", "loadfile"]
 NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", "300"]
 # All that no notebook exports: the formatter leaves what a reader sees on a page as it is.
 EXPORTED = {module for chapter in chapters() for module in chapter.modules}
-BY_HAND = ["conftest.py", "data", "tests", "tools", "gptlib/exercises", "gptlib/widgets"]
+BY_HAND = ["conftest.py", "data", "tests", "tools", "gptlib/commands", "gptlib/exercises", "gptlib/widgets"]
 BY_HAND += [f"gptlib/{file.name}" for file in sorted(ROOT.glob("gptlib/*.py")) if file.stem not in EXPORTED]
 PARTS = {
     "lint": [*PYTHON, "ruff", "check", "."],

@@ -55,7 +55,7 @@ def test_it_writes_the_chapters_files(book):
         ["ruff", "check", "."],
         ["ruff", "format", "--check", "gptlib/exercises", "tests"],
         ["tools.notebooks", "export", "--check"],
-        ["pytest", "-q", *LOOK_AT_IT, "-k", "example or row or tables or imports"],
+        ["pytest", "-q", *LOOK_AT_IT, "-k", "example or row or tables or imports or noun"],
     ],
     ids=["lint", "format", "export", "tests and nbval"],
 )

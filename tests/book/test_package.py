@@ -17,6 +17,7 @@ from tools.chapters import ROOT, chapters
 PAGES = book_pages()
 ORDER = [*FOUNDATION, *(module for chapter in chapters() for module in chapter.modules)]
 MODULES = sorted(path.stem for path in (ROOT / "gptlib").glob("[a-z]*.py"))
+COMMANDS = sorted(f"commands/{path.stem}" for path in (ROOT / "gptlib" / "commands").glob("[a-z]*.py"))
 
 
 @pytest.mark.parametrize("page", [p for p in PAGES if modules_of(p.notebook)], ids=lambda page: page.name)
@@ -43,6 +44,8 @@ def test_imports_point_to_earlier_chapters():
     arrows = imports(ROOT / "gptlib")
     assert circles(arrows) == [] and upwards(arrows, ORDER) == []
     assert [name for name, others in arrows.items() if "gptlib.cli" in others] == ["gptlib.__main__"]
+    commands = {name for name in arrows if name.startswith("gptlib.commands")}
+    assert {name for name, others in arrows.items() if others & commands} - commands == {"gptlib.cli"}
 
 
 @pytest.mark.parametrize(
@@ -86,6 +89,39 @@ def small_package(folder):
     return folder / "gptlib"
 
 
+# --- one noun a module: neither a page too long to read nor a scrap
+
+
+def wrong_sizes(package, exported) -> list[str]:
+    """Modules of more than 250 lines, exported ones also of less than 40; widgets may be longer."""
+    complaints = []
+    for path in sorted(package.rglob("[!_]*.py")):
+        name, lines = path.relative_to(package), len(path.read_text(encoding="utf-8").splitlines())
+        least = 40 if name.stem in exported and len(name.parts) == 1 else 0
+        if name.parts[0] != "widgets" and not least <= lines <= 250:
+            complaints.append(f"{name.as_posix()} has {lines} lines, not {least} to 250")
+    return complaints
+
+
+def test_modules_hold_one_noun():
+    assert wrong_sizes(ROOT / "gptlib", ORDER) == []
+
+
+def test_modules_that_are_too_long_or_too_short_are_caught(tmp_path):
+    package = small_package(tmp_path)
+    lines = {"layers.py": 39, "attention.py": 251, "__init__.py": 300, "cli.py": 251}
+    lines |= {"widgets/kit.py": 300, "commands/train.py": 251, "commands/layers.py": 5, "exercises.py": 250}
+    for name, n in lines.items():
+        (package / name).parent.mkdir(exist_ok=True)
+        (package / name).write_text("x = 1\n" * n, encoding="utf-8")
+    assert wrong_sizes(package, ["layers", "attention"]) == [
+        "attention.py has 251 lines, not 40 to 250",
+        "cli.py has 251 lines, not 0 to 250",
+        "commands/train.py has 251 lines, not 0 to 250",
+        "layers.py has 39 lines, not 40 to 250",
+    ]
+
+
 # --- what the reader builds is made of tensors
 
 # chapter 14 is about them: the twins of the reader's own layers and loss, proved equal to these
@@ -95,7 +131,7 @@ TWINS = "cross_entropy dropout gelu layer_norm linear pad".split()
 def test_nothing_reserved_for_proofs_is_used():
     used = {
         module: reserved_names((ROOT / "gptlib" / f"{module}.py").read_text(encoding="utf-8"))
-        for module in [*MODULES, "__main__"]
+        for module in [*MODULES, *COMMANDS, "__main__"]
     }
     twins = {f"torch.nn.functional.{name}" for name in TWINS}
     assert set(used.pop("kernels")) <= twins

@@ -22,6 +22,7 @@ import os, random, signal, sys, time
 from pathlib import Path
 import torch
 from gptlib import cli
+from gptlib.commands import ladder
 
 text, folder, kills = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
 torch.set_num_threads(1)
@@ -30,7 +31,7 @@ every = "--train.max-steps 200 --train.batch-size 4 --train.warmup-steps 5 --tra
 often = "--train.eval-interval 20 --train.sample-interval 15 --train.checkpoint-interval 4"
 begin = ["train", "--text", text, "--out", str(folder), *f"{small} {every} {often}".split()]
 on = ["resume", str(folder)]
-cli.own_ladder = lambda *texts: {}  # takes longer than the run
+ladder.own_ladder = lambda *texts: {}  # takes longer than the run
 
 def work(command, output):
     sys.stdout = sys.stderr = open(output, "w", encoding="utf-8")

@@ -14,7 +14,8 @@ from small_run import CONFIG, MODEL, STATES, TOKENIZER, checkpoint
 
 from gptlib import data, files
 from gptlib.checkpoint import CheckpointError, checkpoints_in, load_checkpoint, save_checkpoint
-from gptlib.runs import Checkpointer, MetricsLog, read_records
+from gptlib.checkpointer import Checkpointer
+from gptlib.runs import MetricsLog, read_records
 
 ROOT = Path(__file__).resolve().parents[2]
 GIT = shutil.which("git")

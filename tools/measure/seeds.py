@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from gptlib.checkpoint import Checkpoint, save_checkpoint
-from gptlib.cli import sample_text
+from gptlib.commands.sample import sample_text
 from gptlib.config import PRESETS, RunConfig
 from gptlib.data import split
 from gptlib.decoder import CapturedDecoder

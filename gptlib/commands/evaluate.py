@@ -1,0 +1,50 @@
+"""`evaluate`: a model's exact loss on a text."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from tqdm.auto import tqdm
+
+from gptlib.checkpoint import load_checkpoint
+from gptlib.commands.model import checkpoint_named
+from gptlib.commands.options import Device
+from gptlib.commands.text import text_named, text_of
+from gptlib.data import split
+from gptlib.loss import bits_per_character, evaluate
+from gptlib.runs import read_settings
+from gptlib.trainer import choose_device
+
+
+@dataclass(frozen=True)
+class Evaluate:
+    """Print a model's exact loss on the validation part of its text, or of another."""
+
+    checkpoint: str | None = None  # as for sample
+    text: tuple[str, ...] = ()  # by default the text the model was trained on
+    device: Device = "auto"
+
+
+def run_evaluate(args: Evaluate) -> None:
+    """Exact mean loss over the validation split, with a progress bar."""
+    folder = checkpoint_named(args.checkpoint)
+    checkpoint, device = load_checkpoint(folder), choose_device(args.device)
+    run = folder.resolve().parent.parent
+    of_run = not args.text and (run / "config.json").exists()
+    corpus = text_of(read_settings(run)) if of_run else text_named(args.text)
+    model, tokenizer = checkpoint.build_model().to(device), checkpoint.tokenizer
+    val_text = split(corpus.text)[1]
+    tokens = torch.tensor(tokenizer.encode(val_text))
+    block_size = model.config.block_size
+    with tqdm(total=math.ceil((len(tokens) - 1) / block_size), desc="evaluating", unit="window") as bar:
+
+        def counted(idx):
+            bar.update(len(idx))
+            return model(idx)
+
+        loss = evaluate(counted, tokens.to(device), block_size, batch_size=16)
+    bits = bits_per_character(loss, len(tokens), len(val_text))
+    print(
+        f"validation loss {loss:.4f} nats per token, {bits * math.log(2):.4f} nats or {bits:.4f} bits per character "
+        f"(exact, {len(tokens) - 1:,} predictions, {corpus.name})"
+    )
