@@ -165,6 +165,32 @@ def test_captured_runs_in_bf16_with_dropout_end_where_eager_ones_do(kind):
 
 
 @needs_gpu
+def test_an_overflow_in_fp16_is_skipped_with_the_captured_step_and_the_run_ends_as_the_eager_one():
+    def run(step_fn):
+        gpt, steps = model().cuda(), []
+        gpt.lm_head.register_forward_hook(
+            lambda module, x, logits: logits * float("inf") if len(steps) == 7 and gpt.training else logits
+        )
+
+        def counted(trainer, x, y):
+            steps.append(trainer.dtype)
+            return step_fn(trainer, x, y)
+
+        config = dataclasses.replace(CONFIG, precision="fp16")
+        result = train(gpt, TOKENS, TOKENS[:50], config, step_fn=counted)
+        assert set(steps) == {torch.float16}
+        return [r["step"] for r in result.records if "skipped" in r], losses(result), result.val_loss
+
+    (skipped, captured, end), eager = run(speed.CapturedStep()), run(eager_step)
+    assert 7 in skipped and len(captured) == 50 - len(skipped)
+    assert (skipped, captured, end) == (
+        eager[0],
+        pytest.approx(eager[1], abs=1e-4),
+        pytest.approx(eager[2], abs=1e-4),
+    )
+
+
+@needs_gpu
 def test_a_captured_run_resumes_and_draws_new_dropout_masks():
     def run(start=None, **changes):
         config, states = dataclasses.replace(CONFIG, checkpoint_interval=20, **changes), []

@@ -2,7 +2,7 @@
 
 The validation split is never looked at. A tenth of the training split serves as validation text, the model
 trains on what is left; one tenth alone mispredicts the split, so there are several. Every trial is added to
-OUT.json: settings that differ from the preset's, tenth, last loss, seconds.
+OUT.json: its settings, the tenth, the last loss, the seconds.
 """
 
 import dataclasses
@@ -11,28 +11,27 @@ from pathlib import Path
 
 import torch
 
-from gptlib.training import PRESETS, RunConfig
+from gptlib.config import PRESETS, RunConfig
 from tools.files import write_json
 from tools.measure import characters, command_line
 from tools.measure.seeds import one_run
 
-MODEL = {"block_size", "n_layer", "n_head", "n_embd", "dropout", "bias"}
-CANDIDATES = {
+MODEL = ("block_size", "n_layer", "n_head", "n_embd", "dropout", "bias")
+TRAINING = ("max_steps", "batch_size", "learning_rate", "muon_learning_rate", "decay", "weight_decay")
+CANDIDATES = {  # what is changed of a preset
     "char-cpu": {
         "as it is": {},
-        "linear": dict(
-            max_steps=1500, decay="linear", min_learning_rate=0.0, learning_rate=4e-3, muon_learning_rate=0.02
-        ),
+        "windows of 96": {"block_size": 96, "batch_size": 21},
+        "higher rates": {"learning_rate": 5e-3, "muon_learning_rate": 0.025},
+        "three layers": {"n_layer": 3, "max_steps": 2000},
     },
-}
-LINEAR = CANDIDATES["char-cpu"]["linear"]
-WINDOW = {"block_size": 256, "batch_size": 8}
-CANDIDATES["char-cpu"] |= {
-    "linear, 256": {**LINEAR, **WINDOW},
-    "linear, 256, no biases": {**LINEAR, **WINDOW, "bias": False, "weight_decay": 0.05},
-    "linear, 192": {**LINEAR, "block_size": 192, "batch_size": 11},
-    "linear, 256, batch 6, 2,000": {**LINEAR, **WINDOW, "batch_size": 6, "max_steps": 2000},
-    "linear, 256, 1,400": {**LINEAR, **WINDOW, "max_steps": 1400},
+    "char-gpu-race": {"as it is": {}, "dropout 0.05": {"dropout": 0.05}},
+    "char-gpu-best": {
+        "as it is": {},
+        "dropout 0.35": {"dropout": 0.35},
+        "shorter": {"max_steps": 2000, "dropout": 0.25},
+        "larger batch": {"batch_size": 128, "max_steps": 1500, "dropout": 0.35},
+    },
 }
 
 
@@ -67,10 +66,11 @@ def main() -> None:
     trials = json.loads(args.out.read_text(encoding="utf-8")) if args.out.exists() else []
     for name in args.names or candidates:
         run = changed(PRESETS[args.preset], {**candidates[name], "eval_interval": 0, "sample_interval": 0})
+        settings = {n: getattr(run.model, n) for n in MODEL} | {n: getattr(run.train, n) for n in TRAINING}
         for tenth in args.tenths:
             _, came_to = one_run(run, without_tenth(tokens, tenth), seed=1)
             kept = {key: came_to[key] for key in ("seed", "final_val_loss", "seconds", "step_ms")}
-            trials.append({"preset": args.preset, "settings": candidates[name], "tenth": tenth, **kept})
+            trials.append({"preset": args.preset, "settings": settings, "tenth": tenth, **kept})
             write_json(args.out, trials)
 
 
