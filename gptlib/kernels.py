@@ -33,8 +33,10 @@ def fused_embedding(self, idx: Int[Tensor, "..."]) -> Float[Tensor, "... dim"]:
 
 
 def fused_layer_norm(self, x: Float[Tensor, "... dim"]) -> Float[Tensor, "... dim"]:
-    """`LayerNorm.forward` in one kernel."""
-    return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+    """`LayerNorm.forward` in one kernel, which reads and writes x's own precision and computes in float32."""
+    weight, bias = (None if t is None else t.to(x.dtype) for t in (self.weight, self.bias))
+    with torch.autocast(x.device.type, enabled=False):  # it would turn x into float32 first
+        return F.layer_norm(x, self.weight.shape, weight, bias, self.eps)
 
 
 def fused_dropout(self, x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

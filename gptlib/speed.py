@@ -122,7 +122,7 @@ def threads_that_pay() -> int:
     return min(threads for threads in numbers if seconds[threads] < 1.1 * min(seconds.values()))
 
 # %% ../notebooks/14_speed.ipynb #400f3585
-COMPILING_PAYS = 5e15  # FLOPs: on an H100 compiling takes about 20 s and saves about 4 ms for each 10¹² FLOPs
+COMPILING_PAYS = 1.5e16  # FLOPs: on an H100 compiling takes about 20 s and saves about 1.5 ms for each 10¹² FLOPs
 
 
 class CapturedStep:
