@@ -86,21 +86,12 @@ class RunConfig:
 
 # %% ../notebooks/10_training.ipynb #1a5c7e90
 ON_CPU = TrainConfig(
-    1000,
-    learning_rate=6e-3,
-    min_learning_rate=3e-4,
-    warmup_steps=60,
-    optimizer="muon",
-    muon_learning_rate=0.03,
-    eval_interval=250,
-    sample_interval=250,
-)
-LONGER = replace(
-    ON_CPU,
-    max_steps=2000,
+    2000,
     learning_rate=4e-3,
     min_learning_rate=0.0,
+    warmup_steps=60,
     decay="linear",
+    optimizer="muon",
     muon_learning_rate=0.02,
     eval_interval=500,
     sample_interval=500,
@@ -133,8 +124,8 @@ GPT2 = TrainConfig(
 
 # %% ../notebooks/10_training.ipynb #2b6d8fa1
 PRESETS = {
-    "char-cpu": RunConfig(GPTConfig(65, block_size=128, n_layer=3, n_head=4, n_embd=128), LONGER),
-    "bpe-cpu": RunConfig(GPTConfig(1024, block_size=128, n_layer=4, n_head=4, n_embd=128), ON_CPU, "bpe"),
+    "char-cpu": RunConfig(GPTConfig(65, block_size=128, n_layer=3, n_head=4, n_embd=128), ON_CPU),
+    "bpe-cpu": RunConfig(GPTConfig(1024, block_size=128, n_layer=3, n_head=4, n_embd=128), ON_CPU, "bpe"),
     "char-gpu": RunConfig(GPTConfig(65, 256, n_layer=6, n_head=6, n_embd=384, dropout=0.3), ON_GPU),
     "char-gpu-race": RunConfig(GPTConfig(65, 256, n_layer=6, n_head=6, n_embd=384, dropout=0.1), RACE),
     "char-gpu-best": RunConfig(GPTConfig(65, 256, n_layer=6, n_head=6, n_embd=384, dropout=0.3), BEST),
