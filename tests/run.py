@@ -27,7 +27,7 @@ PARTS = {
     "quick tests": [*TWO_AT_A_TIME, "tests", "--ignore", "tests/browser", "-m", "not slow"],
     "tests": [*TWO_AT_A_TIME, "tests", "--ignore", "tests/browser"],
     "notebooks, outputs compared": [*TWO_AT_A_TIME, *NBVAL, "notebooks"],
-    "JupyterLab in a browser": [*PYTHON, "pytest", "-q", "tests/browser"],
+    "JupyterLab in a browser": [*TWO_AT_A_TIME, "tests/browser"],
     "stress": [*PYTHON, "pytest", "-q", "-m", "stress", "tests"],
 }
 RUNS = {
