@@ -82,7 +82,7 @@ class RunConfig:
 
     model: GPTConfig
     train: TrainConfig
-    tokenizer: Literal["char", "bpe"] = "char"
+    tokenizer: Literal["char", "bpe", "gpt2"] = "char"
 
 # %% ../notebooks/10_training.ipynb #1a5c7e90
 ON_CPU = TrainConfig(
@@ -95,24 +95,48 @@ ON_CPU = TrainConfig(
     eval_interval=250,
     sample_interval=250,
 )
+LONGER = replace(
+    ON_CPU,
+    max_steps=2000,
+    learning_rate=4e-3,
+    min_learning_rate=0.0,
+    decay="linear",
+    muon_learning_rate=0.02,
+    eval_interval=500,
+    sample_interval=500,
+)
 ON_GPU = TrainConfig(3000, batch_size=64, eval_interval=100, sample_interval=250, log_interval=10)
-RACE = TrainConfig(
-    680,
+BEST = TrainConfig(
+    2500,
     batch_size=64,
     learning_rate=3e-3,
     min_learning_rate=1e-5,
     warmup_steps=50,
     optimizer="muon",
     muon_learning_rate=0.03,
-    eval_interval=170,
+    eval_interval=250,
+    sample_interval=500,
 )
-BEST = replace(RACE, max_steps=2500, eval_interval=250, sample_interval=500)
+RACE = replace(BEST, max_steps=560, min_learning_rate=0.0, decay="linear", weight_decay=0.2, eval_interval=280, sample_interval=0)
+GPT2 = TrainConfig(
+    5000,
+    batch_size=512,  # × 1,024 tokens: half a million, as GPT-2 had
+    micro_batch_size=16,
+    learning_rate=6e-4,
+    min_learning_rate=6e-5,
+    warmup_steps=300,
+    betas=(0.9, 0.95),
+    eval_interval=250,
+    sample_interval=250,
+    log_interval=5,
+)
 
 # %% ../notebooks/10_training.ipynb #2b6d8fa1
 PRESETS = {
-    "char-cpu": RunConfig(GPTConfig(65, block_size=128, n_layer=4, n_head=4, n_embd=128), ON_CPU),
+    "char-cpu": RunConfig(GPTConfig(65, block_size=128, n_layer=3, n_head=4, n_embd=128), LONGER),
     "bpe-cpu": RunConfig(GPTConfig(1024, block_size=128, n_layer=4, n_head=4, n_embd=128), ON_CPU, "bpe"),
     "char-gpu": RunConfig(GPTConfig(65, 256, n_layer=6, n_head=6, n_embd=384, dropout=0.3), ON_GPU),
     "char-gpu-race": RunConfig(GPTConfig(65, 256, n_layer=6, n_head=6, n_embd=384, dropout=0.1), RACE),
     "char-gpu-best": RunConfig(GPTConfig(65, 256, n_layer=6, n_head=6, n_embd=384, dropout=0.3), BEST),
+    "gpt2-124m": RunConfig(GPTConfig(50257, 1024, n_layer=12, n_head=12, n_embd=768), GPT2, "gpt2"),
 }

@@ -23,12 +23,11 @@ from gptlib.data import Batches
 from gptlib.gpt import GPT
 from gptlib.loss import evaluate
 from gptlib.optimizer import cosine_schedule, linear_schedule, set_learning_rate
-from gptlib.trainer import StepFunction, StepResult, Trainer, TrainState, eager_step
+from gptlib.trainer import StepFunction, StepResult, Trainer, TrainState, eager_step, windows_at_once
 
 # the loop does not use these, but they can be imported from here as well
-from gptlib.config import BEST, DECAYS, ON_CPU, ON_GPU, OPTIMIZERS, PRECISIONS, RACE  # noqa: F401
-from gptlib.config import PRESETS, RunConfig, must_be_number  # noqa: F401
-from gptlib.trainer import choose_device, choose_precision, make_optimizer  # noqa: F401
+from gptlib.config import PRESETS, RunConfig  # noqa: F401
+from gptlib.trainer import choose_device, choose_precision  # noqa: F401
 
 WITHOUT_CUDNN = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
 
@@ -172,10 +171,11 @@ class Run:
     def evaluate(self, val_tokens: Int[Tensor, " n"]) -> None:
         """Measure the exact validation loss and keep a better one's state. TrainingError if it is not finite."""
         trainer = self.trainer
-        windows = 512 if trainer.device.type == "cuda" else 64  # at once: a GPU likes large portions
+        shape = trainer.model.config
         trainer.model.eval()  # no dropout
         with sdpa_kernel(WITHOUT_CUDNN):  # whose attention kernel plans for a second when a shape is new
-            self.val_loss = evaluate(trainer.predict, val_tokens, trainer.model.config.block_size, windows)
+            windows = windows_at_once(shape, trainer.device)
+            self.val_loss = evaluate(trainer.predict, val_tokens, shape.block_size, windows)
         if not math.isfinite(self.val_loss):
             lower = f"lower learning_rate={self.config.learning_rate}"
             raise TrainingError(f"the validation loss at step {self.done} is {self.val_loss}: {lower}")

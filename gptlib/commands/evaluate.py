@@ -13,7 +13,7 @@ from gptlib.commands.text import text_named, text_of
 from gptlib.data import split
 from gptlib.loss import bits_per_character, evaluate
 from gptlib.runs import read_settings
-from gptlib.trainer import choose_device
+from gptlib.trainer import choose_device, windows_at_once
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ def run_evaluate(args: Evaluate) -> None:
             bar.update(len(idx))
             return model(idx)
 
-        loss = evaluate(counted, tokens.to(device), block_size, batch_size=16)
+        windows = min(16, windows_at_once(model.config, device))  # few, so that the bar moves
+        loss = evaluate(counted, tokens.to(device), block_size, windows)
     bits = bits_per_character(loss, len(tokens), len(val_text))
     print(
         f"validation loss {loss:.4f} nats per token, {bits * math.log(2):.4f} nats or {bits:.4f} bits per character "

@@ -1,5 +1,6 @@
 """A run: what it needs, and its training from the first step, or from a state, to what came of it."""
 
+import os
 import shutil
 import sys
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from gptlib.runs import (
     with_memory_advice,
     write_settings,
 )
-from gptlib.speed import CapturedStep, CompiledStep, make_step, only_eager, step_flops
+from gptlib.speed import CapturedStep, CompiledStep, make_step, only_eager, step_flops, threads_that_pay
 from gptlib.tokenizer import Tokenizer
 from gptlib.trainer import StepFunction, TrainState, choose_precision
 from gptlib.training import train
@@ -51,6 +52,7 @@ def carry_out(job: Job, start: TrainState | None = None) -> None:
     texts = split(job.corpus.text)
     tokens = encoded(job, texts)
     step_fn = step_function(job)
+    choose_threads(job.device)
     model = GPT(job.model, torch.Generator().manual_seed(job.train.seed)).to(job.device)
     new = job.folder is None or not job.folder.exists()
     folder = job.folder or next_free(Path("runs"), job.preset if job.corpus.name in TEXTS else "own")
@@ -100,9 +102,21 @@ def step_function(job: Job) -> StepFunction:
     dtype = choose_precision(job.train.precision, job.device)
     work = step_flops(job.model, job.train.batch_size) * job.train.max_steps
     step_fn = make_step(job.step, job.device, work)
-    if isinstance(step_fn, (CapturedStep, CompiledStep)) and (reason := only_eager(job.train, dtype)):
+    if isinstance(step_fn, (CapturedStep, CompiledStep)) and (reason := only_eager(dtype)):
         print(f"steps are eager: {reason}")
     return step_fn
+
+
+def choose_threads(device: torch.device) -> None:
+    """On a CPU, compute with as many threads as pay; where OMP_NUM_THREADS says how many, with so many."""
+    if device.type != "cpu" or "OMP_NUM_THREADS" in os.environ:
+        return
+    most, threads = torch.get_num_threads(), threads_that_pay()
+    torch.set_num_threads(threads)
+    if threads < most:
+        print(
+            f"{threads} of {most} threads: more are no faster just now (OMP_NUM_THREADS={most} takes them all)"
+        )
 
 
 def leave(folder: Path, new: bool, reason: BaseException) -> None:

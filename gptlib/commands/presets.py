@@ -22,7 +22,7 @@ def run_presets(args: Presets) -> None:
         with torch.device("meta"):
             weights = sum(p.numel() for p in GPT(preset.model).parameters())
         model, how = preset.model, preset.train
-        shape, work = f"{model.n_layer} × {model.n_embd}", f"{how.max_steps:,} × {how.batch_size}"
+        shape, work = f"{model.n_layer:2} × {model.n_embd}", f"{how.max_steps:,} × {how.batch_size}"
         size = f"{weights / 1e6:.1f} M"
         print(
             f"{name:14} {size:>8}  {shape:14}  {model.block_size:7}  {work:14}  {how.optimizer:9}  {preset.tokenizer}"

@@ -51,7 +51,7 @@ def run_train(args: Train) -> None:
 def make_tokenizer(args: Train, corpus: Corpus) -> Tokenizer:
     """The tokenizer that is asked for, else the preset's."""
     preset = PRESETS[args.preset]
-    default = "char" if preset.tokenizer == "char" else f"bpe:{args.model.vocab_size}"
+    default = f"bpe:{args.model.vocab_size}" if preset.tokenizer == "bpe" else preset.tokenizer
     tokenizer = tokenizer_named(args.tokenizer or default, corpus)
     if args.model.vocab_size not in (preset.model.vocab_size, tokenizer.vocab_size):
         wrong, right = args.model.vocab_size, tokenizer.vocab_size

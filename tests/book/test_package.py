@@ -125,7 +125,7 @@ def test_modules_that_are_too_long_or_too_short_are_caught(tmp_path):
 # --- what the reader builds is made of tensors
 
 # chapter 14 is about them: the twins of the reader's own layers and loss, proved equal to these
-TWINS = "cross_entropy dropout gelu layer_norm linear pad".split()
+TWINS = "cross_entropy dropout embedding gelu layer_norm linear pad".split()
 
 
 def test_nothing_reserved_for_proofs_is_used():

@@ -11,8 +11,10 @@ from gptlib.kernels import (
     fused_layer_norm,
     fused_linear,
     fused_mlp,
+    fused_orthogonalise,
 )
 from gptlib.layers import Dropout, LayerNorm, Linear
+from gptlib.muon import Muon
 from gptlib.optimizer import AdamW
 
 
@@ -36,6 +38,29 @@ def test_fused_layers_equal_the_readers_own(dtype, tolerance):
         gradients = [torch.autograd.grad(y, wanted, direction, retain_graph=True) for y in (ours, theirs)]
         for a, b in zip([ours, *gradients[0]], [theirs, *gradients[1]], strict=True):
             torch.testing.assert_close(a, b, rtol=0, atol=tolerance * max(1, b.abs().max().item()))
+
+
+def test_the_residual_stream_has_the_precision_of_the_products():
+    """In 16 bits inside autocast, as the embedding is computed alone; without autocast nothing is rounded."""
+    gpt, seen = model(), []
+    for block in gpt.h:
+        block.register_forward_hook(lambda module, x, y: seen.append(y.dtype))
+    idx = torch.arange(8)[None]
+    with fused_kernels(gpt):
+        full = gpt(idx)
+        with torch.autocast("cpu", torch.bfloat16):
+            half = gpt(idx)
+    layers = len(gpt.h)
+    assert seen == [torch.float32] * layers + [torch.bfloat16] * layers
+    torch.testing.assert_close(full, gpt(idx), rtol=0, atol=1e-5)
+    torch.testing.assert_close(half.float(), full, rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 8), (2, 12, 5), (2, 5, 12)])
+def test_fused_orthogonalise_equals_ours(shape):
+    G = torch.randn(*shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    muon = Muon([torch.nn.Parameter(G[0])])
+    torch.testing.assert_close(fused_orthogonalise(muon, G), muon.orthogonalise(G), rtol=0, atol=1e-12)
 
 
 def test_fused_dropout_follows_the_mode_and_keeps_the_mean():
@@ -77,7 +102,7 @@ def test_kernels_are_swapped_on_one_model_and_put_back_also_after_an_error():
     with pytest.raises(RuntimeError, match="stop"), fused_kernels(ours):
         swapped = {name for name, part in ours.named_modules() if part.forward != own[name]}
         kinds = {type(ours.get_submodule(name)).__name__ for name in swapped}
-        assert kinds == {"Linear", "LayerNorm", "Dropout", "MLP"}
+        assert kinds == {"Linear", "Embedding", "LayerNorm", "Dropout", "MLP"}
         assert "forward" not in vars(other.lm_head) and other.lm_head.forward.__func__ is Linear.forward
         raise RuntimeError("stop")
     assert {name: part.forward for name, part in ours.named_modules()} == own

@@ -50,6 +50,34 @@ def test_a_whole_step_with_and_without_kernels_is_the_eager_step(kind):
         torch.testing.assert_close(p, q, rtol=0, atol=1e-9)
 
 
+@pytest.mark.parametrize("micro_batch_size", [1, 2])
+def test_a_whole_step_in_micro_batches_is_the_eager_step(micro_batch_size):
+    config = dataclasses.replace(CONFIG, micro_batch_size=micro_batch_size)
+    trainers = [Trainer(model().double(), config) for _ in range(2)]
+    for step in range(3):
+        batch = Batches(TOKENS, 4, 8).at(step)
+        eager, whole = eager_step(trainers[0], *batch), speed.whole_step(trainers[1], *batch)
+        for a, b in zip(eager[:2], whole[:2], strict=True):
+            assert a.item() == pytest.approx(b.item(), rel=1e-6)
+    for p, q in zip(*(trainer.model.parameters() for trainer in trainers), strict=True):
+        torch.testing.assert_close(p, q, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "seconds, threads",
+    [({8: 1.0, 4: 1.9, 2: 3.7, 1: 7.2}, 8), ({8: 9.0, 4: 5.0, 2: 2.0, 1: 2.1}, 1), ({8: 1.0, 4: 1.05}, 4)],
+    ids=["quiet", "beside others", "no gain from the second half"],
+)
+def test_as_many_threads_as_pay(seconds, threads, monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.setattr(torch, "get_num_threads", lambda: max(seconds))
+    monkeypatch.setattr(torch, "set_num_threads", lambda number: None)
+    monkeypatch.setattr(speed, "product_seconds", lambda number: seconds.get(number, 9.0))
+    assert speed.threads_that_pay() == threads
+    monkeypatch.undo()
+    assert 1 <= speed.threads_that_pay() <= before == torch.get_num_threads()
+
+
 @pytest.mark.parametrize("kind", ["adamw", "muon"])
 @pytest.mark.parametrize("steps_before", [0, 3])
 def test_what_the_warm_up_did_is_taken_back(kind, steps_before):
@@ -73,10 +101,8 @@ def test_what_the_warm_up_did_is_taken_back(kind, steps_before):
 
 
 def test_who_takes_only_eager_steps():
-    assert speed.only_eager(CONFIG, torch.float32) is None
-    split = dataclasses.replace(CONFIG, micro_batch_size=2)
-    assert "micro_batch_size=2 splits the batch" in speed.only_eager(split, torch.float32)
-    assert "scaler" in speed.only_eager(CONFIG, torch.float16)
+    assert speed.only_eager(torch.float32) is None and speed.only_eager(torch.bfloat16) is None
+    assert "scaler" in speed.only_eager(torch.float16)
     captured = train(model(), TOKENS, TOKENS[:50], CONFIG, step_fn=speed.CapturedStep(compiled=False))
     assert losses(captured) == losses(train(model(), TOKENS, TOKENS[:50], CONFIG))  # on a CPU it is eager
 
@@ -139,6 +165,32 @@ def test_captured_runs_in_bf16_with_dropout_end_where_eager_ones_do(kind):
 
 
 @needs_gpu
+def test_an_overflow_in_fp16_is_skipped_with_the_captured_step_and_the_run_ends_as_the_eager_one():
+    def run(step_fn):
+        gpt, steps = model().cuda(), []
+        gpt.lm_head.register_forward_hook(
+            lambda module, x, logits: logits * float("inf") if len(steps) == 7 and gpt.training else logits
+        )
+
+        def counted(trainer, x, y):
+            steps.append(trainer.dtype)
+            return step_fn(trainer, x, y)
+
+        config = dataclasses.replace(CONFIG, precision="fp16")
+        result = train(gpt, TOKENS, TOKENS[:50], config, step_fn=counted)
+        assert set(steps) == {torch.float16}
+        return [r["step"] for r in result.records if "skipped" in r], losses(result), result.val_loss
+
+    (skipped, captured, end), eager = run(speed.CapturedStep()), run(eager_step)
+    assert 7 in skipped and len(captured) == 50 - len(skipped)
+    assert (skipped, captured, end) == (
+        eager[0],
+        pytest.approx(eager[1], abs=1e-4),
+        pytest.approx(eager[2], abs=1e-4),
+    )
+
+
+@needs_gpu
 def test_a_captured_run_resumes_and_draws_new_dropout_masks():
     def run(start=None, **changes):
         config, states = dataclasses.replace(CONFIG, checkpoint_interval=20, **changes), []
@@ -173,11 +225,12 @@ def test_a_step_that_the_machine_cannot_take_is_refused_by_name():
 
 
 @pytest.mark.parametrize(
-    "step_fn, changes",
-    [(lambda: speed.CapturedStep(compiled=False), {}), (speed.CompiledStep, {"micro_batch_size": 2})],
-    ids=["captured, on a CPU", "compiled, with micro-batches"],
+    "step_fn, dtype",
+    [(lambda: speed.CapturedStep(compiled=False), torch.float32), (speed.CompiledStep, torch.float16)],
+    ids=["captured, on a CPU", "compiled, in fp16"],
 )
-def test_a_step_without_finite_numbers_is_skipped_in_the_eager_fallback_too(step_fn, changes):
+def test_a_step_without_finite_numbers_is_skipped_in_the_eager_fallback_too(step_fn, dtype, monkeypatch):
+    monkeypatch.setattr("gptlib.trainer.choose_precision", lambda wanted, device: dtype)  # fp16 on a CPU
     spoilt = model()
     spoilt.lm_head.register_forward_hook(
         lambda module, x, logits: logits * float("nan") if batch_is(3) and spoilt.training else logits
@@ -190,7 +243,7 @@ def test_a_step_without_finite_numbers_is_skipped_in_the_eager_fallback_too(step
         steps.append(1)
         return take(trainer, x, y)
 
-    config = dataclasses.replace(CONFIG, max_steps=8, **changes)
+    config = dataclasses.replace(CONFIG, max_steps=8)
     result = train(spoilt, TOKENS, TOKENS[:50], config, step_fn=counted)
     assert [record["step"] for record in result.records if "skipped" in record] == [3]
     assert result.step == 8 and all(p.isfinite().all() for p in spoilt.parameters())

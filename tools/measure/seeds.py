@@ -1,10 +1,8 @@
-"""Run presets with several seeds: `python -m tools.measure.seeds OUT char-gpu char-gpu-race char-gpu-best`.
+"""Run presets with several seeds: `python -m tools.measure.seeds OUT char-cpu char-gpu-race --seeds 1 2 3`.
 
-Where there are candidates, the settings are chosen first and frozen; `--frozen` takes those of the presets,
-which were chosen so. The choice sees only the training split, whose last tenth serves as validation text.
-Then the preset runs on the whole training split, once for each seed, and all seeds are reported. Written
-below OUT: `runs/choice.json`, and for each preset the run of the first seed as in a run folder, with its best
-checkpoint below `checkpoints`, and `seeds.json` about all seeds.
+The settings are the presets', tried by `tools.measure.choice`. All seeds are reported. Written
+below OUT: for each preset the run of the first seed as in a run folder, with its best checkpoint below
+`checkpoints`, and `seeds.json` about all seeds.
 """
 
 import copy
@@ -27,17 +25,6 @@ from gptlib.training import train
 from tools.files import write_json
 from tools.measure import DEVICE, characters, command_line
 from tools.measure.run import for_reading
-
-CANDIDATES = {
-    "char-gpu-race": [{"muon_learning_rate": 0.02}, {"muon_learning_rate": 0.03}],
-    "char-gpu-best": [{"dropout": 0.3}, {"dropout": 0.35}],
-}
-
-
-def changed(run: RunConfig, dropout: float | None = None, **settings) -> RunConfig:
-    """The preset with another dropout or other training settings."""
-    model = run.model if dropout is None else dataclasses.replace(run.model, dropout=dropout)
-    return dataclasses.replace(run, model=model, train=dataclasses.replace(run.train, **settings))
 
 
 def one_run(run: RunConfig, tokens: tuple, seed: int, **hooks) -> tuple[GPT, dict]:
@@ -70,23 +57,12 @@ def main() -> None:
     parser = command_line(__doc__)
     parser.add_argument("out", type=Path)
     parser.add_argument("presets", nargs="+", choices=[name for name in PRESETS if name.startswith("char")])
-    parser.add_argument("--frozen", action="store_true", help="do not choose, take the presets' settings")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     args = parser.parse_args()
     torch._dynamo.config.recompile_limit = 64  # one process trains many models
     corpus, tokenizer, tokens = characters()
-    choices = {}
     for name in args.presets:
-        run, trials = PRESETS[name], []
-        for settings in [] if args.frozen else CANDIDATES.get(name, []):
-            tried = changed(run, **settings, sample_interval=0)
-            trials.append({**settings, **one_run(tried, split(tokens[0]), seed=1)[1]})
-        if trials:
-            best = min(range(len(trials)), key=lambda i: trials[i]["final_val_loss"])
-            run = changed(run, **CANDIDATES[name][best])
-            choices[name] = {"trials": trials, "chosen": CANDIDATES[name][best]}
-            write_json(args.out / "runs" / "choice.json", choices)
-        record(name, run, tokens, tokenizer, corpus, args.out, args.seeds)
+        record(name, PRESETS[name], tokens, tokenizer, corpus, args.out, args.seeds)
 
 
 def record(name, run, tokens, tokenizer, corpus, out: Path, numbers: list[int]) -> None:
