@@ -27,7 +27,7 @@ test: $(READY) .venv/colab data/tinyshakespeare/input.txt  ## what CI runs: also
 full: $(READY) .venv/colab data/tinyshakespeare/input.txt  ## that and `make stress`: what runs every night
 	$(PY) -m tests.run full
 
-stress: $(READY)  ## the tests of checkpoints at length: killed writers, flipped bits, full disks, every moment of a save
+stress: $(READY)  ## tests at length: checkpoints under killed writers, flipped bits, full disks; whole chapters in the browser
 	$(PY) -m tests.run stress
 
 bench: $(READY) data/tinyshakespeare/input.txt  ## how fast everything is on this machine: a table, and runs/bench.json

@@ -27,7 +27,7 @@ def corpus_is_there() -> bool:
 def pytest_configure(config):
     config.addinivalue_line("markers", "tinyshakespeare: needs TinyShakespeare, skipped without it")
     config.addinivalue_line("markers", "slow: runs notebooks or tests of its own; not in `make check`")
-    config.addinivalue_line("markers", "stress: takes more kills and more damage when GPTLIB_STRESS is set")
+    config.addinivalue_line("markers", "stress: takes more kills, damage or cells when GPTLIB_STRESS is set")
 
 
 def pytest_collection_modifyitems(items):

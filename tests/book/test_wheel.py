@@ -58,6 +58,7 @@ def test_a_wheel_works_outside_the_repository(tmp_path):
     where = python(unpacked, "-c", "import gptlib.files as f; print(f.DATA)")
     assert where == f"{unpacked / 'gptlib' / 'shipped'}\n"
     assert python(unpacked, "-m", "gptlib", "sample", "--max-new-tokens", "9").startswith("ROMEO:")
-    plays = f"{unpacked / 'gptlib' / 'shipped' / 'plays' / 'input.txt'}"
-    small = "--train.max-steps 2 --model.n-layer 1 --model.n-embd 16 --tokenizer gpt2".split()
-    assert "validation loss" in python(unpacked, "-m", "gptlib", "train", "--text", plays, *small)
+    plays = unpacked / "gptlib" / "shipped" / "plays" / "input.txt"
+    (text := tmp_path / "text.txt").write_text(plays.read_text(encoding="utf-8")[:9_000], encoding="utf-8")
+    small = "--train.max-steps 2 --model.n-layer 1 --model.n-embd 16 --model.block-size 16 --tokenizer gpt2"
+    assert "validation loss" in python(unpacked, "-m", "gptlib", "train", "--text", text, *small.split())

@@ -18,6 +18,26 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
 FLAGS += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
 
 
+STRESS = bool(os.environ.get("GPTLIB_STRESS"))
+# runs the cells above the one after the last, in one command as a reader would; returns the last one's index
+RUN = """through => {
+    const { commands, shell } = window.jupyterapp;
+    const notebook = shell.currentWidget.content;
+    const sources = notebook.widgets.map(cell => cell.model.sharedModel.getSource());
+    const codes = notebook.widgets.map((cell, i) => cell.model.type === 'code' ? i : -1).filter(i => i >= 0);
+    const last = codes.find(i => through && sources[i].includes(through)) ?? codes.at(-1);
+    if (through && !sources[last].includes(through)) throw new Error(`no cell holds ${through}`);
+    notebook.activeCellIndex = last + 1;
+    commands.execute(last === codes.at(-1) ? 'notebook:run-all-cells' : 'notebook:run-all-above');
+    return last;
+}"""
+FINISHED = """last => {
+    const cell = window.jupyterapp.shell.currentWidget.content.widgets[last];
+    const failed = document.querySelector('[data-mime-type="application/vnd.jupyter.error"]');
+    return failed || /\\[\\d+\\]/.test(cell.node.querySelector('.jp-InputPrompt').innerText);
+}"""
+
+
 def chromium() -> str | None:
     """The path of a Chromium or Chrome, if there is one."""
     return next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -119,16 +139,14 @@ class Notebook:
         )
         assert answer.ok, answer.text()
 
-    def run_all(self, seconds: int = 300) -> None:
-        """Run all cells from top to bottom; wait until the last one has its number, or one has failed."""
+    def run(self, through: str | None = None, seconds: int = 300) -> None:
+        """Run the cells from top to bottom, down to the first one that holds `through`; with None, all.
+
+        Waits until the last of them has its number, or one has failed. `make full` always runs all.
+        """
         self.page.evaluate("window.jupyterapp.commands.execute('notebook:clear-all-cell-outputs')")
-        self.page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-        finished = """() => {
-            const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
-            const failed = document.querySelector('[data-mime-type="application/vnd.jupyter.error"]');
-            return failed || (prompts.length && /\\[\\d+\\]/.test(prompts[prompts.length - 1].innerText));
-        }"""
-        self.page.wait_for_function(finished, timeout=1000 * seconds)
+        last = self.page.evaluate(RUN, None if STRESS else through)
+        self.page.wait_for_function(FINISHED, arg=last, timeout=1000 * seconds)
 
     def failures(self) -> list[str]:
         """The tracebacks and warnings in the outputs, but for the one that names the stand-in corpus."""
@@ -141,7 +159,7 @@ class Notebook:
 def changed(page, picture, old: str) -> str:
     """Wait until a picture is another one; returns its new source."""
     different = "([img, old]) => img.src !== old"
-    page.wait_for_function(different, arg=[picture.element_handle(), old], timeout=10_000)
+    page.wait_for_function(different, arg=[picture.element_handle(), old], timeout=30_000)
     return picture.get_attribute("src")
 
 

@@ -39,7 +39,7 @@ def main() -> None:
         notebook = Notebook(browser.new_page(viewport={"width": 1100, "height": 1600}), address)
         notebook.open(args.name)
         if args.run:
-            notebook.run_all()
+            notebook.run()
         print(f"{photograph(notebook, args.folder)} pictures in {args.folder}")
         for kind in ("failures", "errors", "outgoing"):
             found = getattr(notebook, kind)

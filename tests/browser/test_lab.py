@@ -1,38 +1,40 @@
 """What a reader meets: the notebooks in JupyterLab, run from top to bottom in a real browser."""
 
+import pytest
 from lab import changed
 
 
 def test_start_here_runs_without_errors(notebook):
     notebook.open("00_start_here")
-    notebook.run_all()
+    notebook.run()
     assert notebook.failures() == []
     assert notebook.errors == [] and notebook.outgoing == []
 
 
 def test_tokenizer_runs_and_its_theatre_follows_the_reader(notebook):
     notebook.open("01_tokenizer")
-    notebook.run_all()
+    notebook.run()
     page = notebook.page
     assert notebook.failures() == []
     theatre = page.locator(".jp-OutputArea-output:has(input[type=text]):has-text('merges')").first
     text, slider = theatre.locator("input[type=text]"), theatre.locator(".noUi-handle, [role=slider]").first
     text.fill("<b>to be</b> to be")
     text.press("Enter")
-    theatre.get_by_text("18 bytes, 18 tokens").wait_for(timeout=10_000)
+    theatre.get_by_text("18 bytes, 18 tokens").wait_for(timeout=30_000)
     slider.press("ArrowRight")
     slider.press("ArrowRight")
-    theatre.get_by_text("2 of").first.wait_for(timeout=10_000)
-    theatre.get_by_text("the same ones").wait_for(timeout=10_000)
+    theatre.get_by_text("2 of").first.wait_for(timeout=30_000)
+    theatre.get_by_text("the same ones").wait_for(timeout=30_000)
     text.fill("")
     text.press("Enter")
-    theatre.get_by_text("the text is empty").wait_for(timeout=10_000)
+    theatre.get_by_text("the text is empty").wait_for(timeout=30_000)
     assert notebook.errors == [] and notebook.outgoing == []
 
 
+@pytest.mark.stress
 def test_loss_runs_and_its_widgets_follow_the_reader(notebook):
     notebook.open("03_loss")
-    notebook.run_all()
+    notebook.run(through="display(surprise.figure")
     page = notebook.page
     assert notebook.failures() == []
 
@@ -45,19 +47,19 @@ def test_loss_runs_and_its_widgets_follow_the_reader(notebook):
     surprise = page.locator(".jp-OutputArea-output:has(input[type=text]):has-text('nats:')").first
     surprise.locator("input[type=text]").fill("KING: {")
     surprise.locator("input[type=text]").press("Enter")
-    surprise.get_by_text("unknown character").wait_for(timeout=10_000)
+    surprise.get_by_text("unknown character").wait_for(timeout=30_000)
     surprise.locator("input[type=text]").fill("queen of quiet")
     surprise.locator("input[type=text]").press("Enter")
-    surprise.get_by_text("unknown character").wait_for(state="detached", timeout=10_000)
+    surprise.get_by_text("unknown character").wait_for(state="detached", timeout=30_000)
     surprise.locator("select").select_option("5-gram")
-    surprise.get_by_text("5-gram:").first.wait_for(timeout=10_000)
+    surprise.get_by_text("5-gram:").first.wait_for(timeout=30_000)
     assert surprise.locator("[data-loss]").count() == len("queen of quiet")
     assert notebook.errors == [] and notebook.outgoing == []
 
 
 def test_attention_runs_and_its_explorer_follows_the_reader(notebook):
     notebook.open("05_attention")
-    notebook.run_all()
+    notebook.run()
     page = notebook.page
     assert notebook.failures() == []
     assert page.locator("mjx-container").count() >= 5  # equations
@@ -68,7 +70,7 @@ def test_attention_runs_and_its_explorer_follows_the_reader(notebook):
     mask = explorer.locator("input[type=checkbox]")
 
     def says(text, gone=False):
-        explorer.get_by_text(text).first.wait_for(state="detached" if gone else "visible", timeout=10_000)
+        explorer.get_by_text(text).first.wait_for(state="detached" if gone else "visible", timeout=30_000)
 
     prompt.fill("KING: <b>")
     says("unknown character '<'")  # none of the 65, and no tag either
@@ -77,7 +79,7 @@ def test_attention_runs_and_its_explorer_follows_the_reader(notebook):
     prompt.fill("JULIET: ")
     says("the prompt is empty", gone=True)
     prompt.press_sequentially("O")  # every key is followed
-    explorer.locator(".t").nth(len("JULIET: O") - 1).wait_for(timeout=10_000)
+    explorer.locator(".t").nth(len("JULIET: O") - 1).wait_for(timeout=30_000)
     layer.select_option("2")
     head.select_option("3")
     says("Layer 2, head 3")
@@ -142,7 +144,7 @@ def test_hostile_tokens_stay_text_in_the_explorer(notebook):
     page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
     notebook.put("hostile", one_cell(HOSTILE_EXPLORER))
     notebook.open("hostile")
-    notebook.run_all()
+    notebook.run()
     assert notebook.failures() == []
     explorer = page.locator(".jp-OutputArea-output:has(input[type=text])").last
     image, script = (
@@ -151,7 +153,7 @@ def test_hostile_tokens_stay_text_in_the_explorer(notebook):
     )
     explorer.locator("input[type=text]").fill(f"{image}|{script}|c")
     tokens = explorer.locator(".t")
-    explorer.get_by_text("onerror=alert(1)").first.wait_for(timeout=10_000)
+    explorer.get_by_text("onerror=alert(1)").first.wait_for(timeout=30_000)
     texts = [text.split("\n")[0].replace("␣", " ") for text in tokens.all_inner_texts()]
     assert texts == [image, script, "c"]
     tokens.first.hover()
@@ -173,7 +175,7 @@ def test_what_goes_wrong_is_noticed(notebook):
     source = "from IPython.display import HTML\ndisplay(HTML('<img src=http://book.invalid/x.png>'))\n1 / 0"
     notebook.put("broken", one_cell(source))
     notebook.open("broken")
-    notebook.run_all()
+    notebook.run()
     assert len(notebook.failures()) == 1 and "ZeroDivisionError" in notebook.failures()[0]
     assert set(notebook.outgoing) == {"http://book.invalid/x.png"}  # once, or again after a second layout
     assert notebook.errors == []

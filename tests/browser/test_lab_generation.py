@@ -1,9 +1,12 @@
 """Chapter 12 in JupyterLab: the next-token sampler follows the reader."""
 
+import pytest
 
+
+@pytest.mark.stress
 def test_generation_runs_and_its_sampler_follows_the_reader(notebook):
     notebook.open("12_generation")
-    notebook.run_all()
+    notebook.run(through="playground.write()")
     page = notebook.page
     assert notebook.failures() == []
 
@@ -11,17 +14,17 @@ def test_generation_runs_and_its_sampler_follows_the_reader(notebook):
     prompt = sampler.locator("input[type=text]").first
     prompt.fill("KING: {")
     prompt.press("Enter")
-    sampler.get_by_text("unknown character").wait_for(timeout=10_000)
+    sampler.get_by_text("unknown character").wait_for(timeout=30_000)
     prompt.fill("KING:\\nI will no")
     prompt.press("Enter")
-    sampler.get_by_text("unknown character").wait_for(state="detached", timeout=10_000)
+    sampler.get_by_text("unknown character").wait_for(state="detached", timeout=30_000)
     sampler.get_by_text("1 of 65 tokens can come").wait_for(
-        timeout=10_000
+        timeout=30_000
     )  # top-p is 0.9 since the driver cell
     sampler.locator("button:has-text('Draw')").click()
-    sampler.get_by_text("◀ drawn").wait_for(timeout=10_000)
+    sampler.get_by_text("◀ drawn").wait_for(timeout=30_000)
     sampler.locator("button:has-text('Continue with t')").click()
-    sampler.locator("div:text-matches('I will not')").first.wait_for(timeout=10_000)
+    sampler.locator("div:text-matches('I will not')").first.wait_for(timeout=30_000)
     sampler.locator("button:text-is('␣')").click()  # a token's own button
     sampler.locator("button:has-text('One back')").focus()
     page.keyboard.press("Enter")  # the keyboard presses buttons, too

@@ -209,9 +209,10 @@ def test_gpt2_small_in_full_size():
     ours = GPT.from_gpt2_state_dict(theirs.state_dict(), n_head=12).eval()
     assert ours.config == GPTConfig(50257, 1024, 12, 12, 768)
     assert sum(p.numel() for p in ours.parameters()) == 124_439_808
+    shapes = {torch.float32: [(1, 1), (3, 17), (1, 256)], torch.float64: [(2, 33)]}
     for dtype, tolerance in [(torch.float32, 1e-4), (torch.float64, 1e-10)]:
         ours, theirs = ours.to(dtype), theirs.to(dtype)
-        for B, T in [(1, 1), (3, 17), (2, 64), (1, 256)]:
+        for B, T in shapes[dtype]:
             idx = tokens(B, T, vocab_size=50257)
             with torch.no_grad():
                 assert (ours(idx) - theirs(idx).logits).abs().max() < tolerance
