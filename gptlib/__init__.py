@@ -16,3 +16,8 @@ if os.environ.get("GPTLIB_CHECK_SHAPES"):
         f"gptlib.{path.stem}" for path in Path(__file__).parent.glob("[a-z]*.py") if path.stem != "cli"
     ]
     install_import_hook(modules, "gptlib.check")
+
+if os.environ.get("GPTLIB_MINE"):  # the reader's own modules in the place of the book's
+    from gptlib import mine
+
+    mine.install()

@@ -23,8 +23,9 @@ def causal_mask(T: int, device=None) -> Bool[Tensor, "T T"]:
     `causal_mask(2)` is `[[True, False], [True, True]]`.
     """
     return torch.ones(T, T, dtype=torch.bool, device=device).tril()
+    # end
 
-
+# %% ../notebooks/05_attention.ipynb #0f7d24c8
 def attention_weights(
     q: Float[Tensor, "*heads T head_size"],
     k: Float[Tensor, "*heads S head_size"],
@@ -38,6 +39,7 @@ def attention_weights(
     if mask is not None:
         scores = scores.masked_fill(~mask, -math.inf)
     return scores.softmax(dim=-1)
+    # end
 
 # %% ../notebooks/05_attention.ipynb #4be8d4ac
 @runtime_checkable
@@ -47,7 +49,7 @@ class AttentionCache(Protocol):
     def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """Store k and v [B, n_head, T, head_size]; return those of all S positions, [B, n_head, S, head_size]."""
 
-
+# %% ../notebooks/05_attention.ipynb #48b3f0a6
 class CausalSelfAttention(nn.Module):
     """All heads of one layer: x [B, T, C] -> [B, T, C], position t sees positions 0 … t.
 
@@ -63,11 +65,11 @@ class CausalSelfAttention(nn.Module):
                 f"n_embd={n_embd} is not divisible by n_head={n_head}: every head gets an equal share"
             )
         self.n_head, self.block_size = n_head, block_size
+        self.fused = True
         self.c_attn = Linear(n_embd, 3 * n_embd, bias)  # queries, keys and values of all heads at once
         self.c_proj = Linear(n_embd, n_embd, bias)
         self.attn_dropout = Dropout(dropout)
         self.resid_dropout = Dropout(dropout)
-        self.fused = True
 
     def forward(self, x: Float[Tensor, "B T C"], cache: AttentionCache | None = None) -> Float[Tensor, "B T C"]:
         q, k, v = self.split_heads(x)  # each [B, n_head, T, head_size]
@@ -76,7 +78,8 @@ class CausalSelfAttention(nn.Module):
         T, S = q.shape[-2], k.shape[-2]
         self.check_length(S)
         if not self.fused:
-            y = self.attn_dropout(attention_weights(q, k, self.mask(T, S, x.device))) @ v
+            mask = self.mask(T, S, x.device)
+            y = self.attn_dropout(attention_weights(q, k, mask)) @ v
         else:
             # without a cache the kernel masks by itself and skips the hidden half; a single position sees all keys
             mask = None if T in (1, S) else self.mask(T, S, x.device)

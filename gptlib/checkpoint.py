@@ -11,7 +11,7 @@ import dataclasses
 import hashlib
 import json
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -33,12 +33,16 @@ class CheckpointError(Exception):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint folder holds: the state of the run, the two configurations, the tokenizer."""
+    """What a checkpoint folder holds: the state of the run, the two configurations, the tokenizer.
+
+    `modules`: the SHA-256 of each module of the reader's own that the run used, by name.
+    """
 
     state: TrainState
     model_config: GPTConfig
     train_config: TrainConfig
     tokenizer: Tokenizer
+    modules: dict[str, str] = field(default_factory=dict)
 
     def build_model(self) -> GPT:
         """A GPT in eval mode, float32, with the stored weights. CheckpointError for weights that are not finite."""
@@ -86,6 +90,8 @@ def write_files(folder: Path, checkpoint: Checkpoint) -> None:
     (folder / "state.json").write_text(json.dumps(rest), encoding="utf-8")
     config = {"model": checkpoint.model_config, "train": checkpoint.train_config}
     config = {name: dataclasses.asdict(part) for name, part in config.items()}
+    if checkpoint.modules:
+        config["modules"] = checkpoint.modules
     (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     checkpoint.tokenizer.save(folder / "tokenizer.json")
 
@@ -145,7 +151,7 @@ def load_checkpoint(folder, *, model_config=None, train_config=None, tokenizer=N
         if differing:
             raise CheckpointError(f"{folder} has other settings ({'; '.join(differing)}): pass the same ones")
         must_fit(folder / "model.safetensors", settings[0], own_tokenizer)
-        return Checkpoint(read_state(folder), *settings, own_tokenizer)
+        return Checkpoint(read_state(folder), *settings, own_tokenizer, dict(config.get("modules", {})))
     except CheckpointError:
         raise
     except Exception as error:  # files that fit their hashes and make no sense: edited by hand

@@ -71,11 +71,11 @@ class Checkpointer:
     """
 
     def __init__(
-        self, run_folder, model_config: GPTConfig, train_config: TrainConfig, tokenizer: Tokenizer, mirror=None
+        self, run_folder, model_config: GPTConfig, train_config: TrainConfig, tokenizer: Tokenizer, mirror=None, modules=None
     ):
         self.folder = Path(run_folder) / "checkpoints"
         self.model_config, self.train_config = model_config, train_config
-        self.tokenizer = tokenizer
+        self.tokenizer, self.modules = tokenizer, modules or {}
         self.best = None  # the best checkpoint that is on the disk
         self.written = None  # the last one written
         self.copies = None if mirror is None else Path(mirror) / "checkpoints"
@@ -114,7 +114,7 @@ class Checkpointer:
             return
         if path.exists():  # damaged, or of another run: this one has now come here
             delete(path)
-        save_checkpoint(path, Checkpoint(state, self.model_config, self.train_config, self.tokenizer))
+        save_checkpoint(path, Checkpoint(state, self.model_config, self.train_config, self.tokenizer, self.modules))
         verify(path)
         self.written = path
 

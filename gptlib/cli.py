@@ -16,6 +16,7 @@ import gptlib
 from gptlib.checkpoint import CheckpointError
 from gptlib.commands.evaluate import Evaluate, run_evaluate
 from gptlib.commands.export import Export, run_export
+from gptlib.commands.mine import Mine, run_mine
 from gptlib.commands.plot import Plot, run_plot
 from gptlib.commands.presets import Presets, run_presets
 from gptlib.commands.resume import Resume, run_resume, settings_before
@@ -33,6 +34,7 @@ COMMANDS = {
     Plot: run_plot,
     Presets: run_presets,
     Export: run_export,
+    Mine: run_mine,
 }
 
 

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ATTENTION', 'COMPILING_PAYS', 'step_flops', 'loss_of', 'only_eager', 'whole_step', 'compiled_loss', 'CompiledStep',
-           'fused_step', 'product_seconds', 'threads_that_pay', 'CapturedStep', 'make_step']
+           'fused_step', 'CapturedStep', 'make_step', 'product_seconds', 'threads_that_pay']
 
 # %% ../notebooks/14_speed.ipynb #3198f156
 import contextlib
@@ -95,31 +95,6 @@ def fused_step(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -
     """`eager_step` with KERNELS in place of the layers: the fastest step on a CPU without compiling."""
     with fused_kernels(trainer.model, trainer.optimizer):
         return eager_step(trainer, x, y)
-
-# %% ../notebooks/14_speed.ipynb #c7e2108d
-def product_seconds(threads: int, repeats: int = 30) -> float:
-    """How long a product takes that is as large as a small model's, by so many threads."""
-    torch.set_num_threads(threads)
-    x, weight = torch.ones(2048, 128), torch.ones(128, 512)
-    x @ weight  # the first call starts the threads
-    start = time.perf_counter()
-    for _ in range(repeats):
-        x @ weight
-    return (time.perf_counter() - start) / repeats
-
-
-def threads_that_pay() -> int:
-    """How many CPU threads to compute with: PyTorch's number, or a half, a quarter, … of it where that is as fast.
-
-    A product is done when its last thread is done, so one core that is busy with another program stops all threads.
-    """
-    most = torch.get_num_threads()
-    numbers = [most >> halvings for halvings in range(most.bit_length())]
-    try:
-        seconds = {threads: product_seconds(threads) for threads in numbers}
-    finally:
-        torch.set_num_threads(most)
-    return min(threads for threads in numbers if seconds[threads] < 1.1 * min(seconds.values()))
 
 # %% ../notebooks/14_speed.ipynb #400f3585
 COMPILING_PAYS = 1.5e16  # FLOPs: on an H100 compiling takes about 20 s and saves about 1.5 ms for each 10¹² FLOPs
@@ -215,3 +190,28 @@ def moving_tensors(trainer: Trainer) -> list[Tensor]:
     optimizers = getattr(trainer.optimizer, "optimizers", [trainer.optimizer])
     states = [t for optimizer in optimizers for state in optimizer.state.values() for t in state.values()]
     return [*trainer.model.parameters(), *states]
+
+# %% ../notebooks/14_speed.ipynb #c7e2108d
+def product_seconds(threads: int, repeats: int = 30) -> float:
+    """How long a product takes that is as large as a small model's, by so many threads."""
+    torch.set_num_threads(threads)
+    x, weight = torch.ones(2048, 128), torch.ones(128, 512)
+    x @ weight  # the first call starts the threads
+    start = time.perf_counter()
+    for _ in range(repeats):
+        x @ weight
+    return (time.perf_counter() - start) / repeats
+
+
+def threads_that_pay() -> int:
+    """How many CPU threads to compute with: PyTorch's number, or a half, a quarter, … of it where that is as fast.
+
+    A product is done when its last thread is done, so one core that is busy with another program stops all threads.
+    """
+    most = torch.get_num_threads()
+    numbers = [most >> halvings for halvings in range(most.bit_length())]
+    try:
+        seconds = {threads: product_seconds(threads) for threads in numbers}
+    finally:
+        torch.set_num_threads(most)
+    return min(threads for threads in numbers if seconds[threads] < 1.1 * min(seconds.values()))

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import nbformat
 
-from gptlib.exercises.notebook import exported_sources, read_notebook, write_module
+from gptlib.exercises.notebook import checks_sources, exported_sources, read_notebook, write_module
 from gptlib.files import write_text
 from tools.chapters import ROOT, chapters, contents, with_contents
 from tools.environment import ENVIRONMENT
+from tools.workbook import copy_workbooks, write_template
 
 NOTEBOOKS, PACKAGE = ROOT / "notebooks", ROOT / "gptlib"
+WORKBOOKS = NOTEBOOKS / "workbook"
 # JupyterLab writes this when it opens a notebook; where it is stored already, the notebook stays saved.
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 LANGUAGE = {
@@ -46,15 +48,23 @@ def notebooks(names: list[str] | None = None) -> list[Path]:
 
 def export(path: Path) -> bool:
     """Write the modules of a notebook; True when that changed one."""
-    sources = exported_sources(read_notebook(path), path.stem)
-    return any([write_module(PACKAGE / f"{module}.py", source) for module, source in sources.items()])
+    return any([write_module(file, source) for file, source in targets(path).items()])
 
 
 def in_sync(path: Path) -> bool:
     """Whether the modules of a notebook, if it has any, are what its cells say."""
-    sources = exported_sources(read_notebook(path), path.stem)
-    targets = {PACKAGE / f"{module}.py": source for module, source in sources.items()}
-    return all(file.exists() and file.read_text(encoding="utf-8") == targets[file] for file in targets)
+    wanted = targets(path)
+    return all(file.exists() and file.read_text(encoding="utf-8") == wanted[file] for file in wanted)
+
+
+def targets(path: Path) -> dict[Path, str]:
+    """The files that a notebook's cells make: its modules, and the checks of its tasks."""
+    notebook = read_notebook(path)
+    files = {PACKAGE / f"{module}.py": text for module, text in exported_sources(notebook, path.stem).items()}
+    checks = checks_sources(notebook, path.stem)
+    return files | {
+        PACKAGE / "exercises" / "checks" / f"{module}.py": text for module, text in checks.items()
+    }
 
 
 # --- outputs and metadata
@@ -178,6 +188,8 @@ def arguments() -> argparse.Namespace:
     commands.add_parser("execute", help="run notebooks in place").add_argument("names", nargs="*")
     commands.add_parser("clean", help="remove what a reader does not see").add_argument("names", nargs="*")
     commands.add_parser("contents", help="write README's and 00's tables from chapters.toml")
+    commands.add_parser("workbook", help="write the workbooks' templates from the notebooks")
+    commands.add_parser("mine", help="copy the workbooks into mine/ for the reader; keep what is there")
     command = commands.add_parser("badges", help="point to a GitHub repository")
     command.add_argument("repository", metavar="OWNER/NAME")
     command = commands.add_parser("chapter", help="begin a chapter: notebook, checkers, answers, tests")
@@ -198,6 +210,13 @@ def main() -> None:
         write_badges(args.repository)
     elif args.command == "contents":
         write_contents()
+    elif args.command == "workbook":
+        for path in notebooks():
+            if write_template(path, WORKBOOKS):
+                print(f"wrote the workbook of {path.stem}")
+    elif args.command == "mine":
+        copied, kept = copy_workbooks(WORKBOOKS, ROOT / "mine")
+        print(f"mine/: {copied} workbooks copied, {kept} were there and stay as they are")
     elif args.command == "chapter":
         from tools.skeleton import begin_chapter
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from tqdm.auto import tqdm
 
-from gptlib.checkpoint import load_checkpoint
-from gptlib.commands.model import checkpoint_named
+from gptlib.commands.model import model_named
 from gptlib.commands.options import Device
 from gptlib.commands.text import text_named, text_of
 from gptlib.data import split
@@ -27,8 +26,8 @@ class Evaluate:
 
 def run_evaluate(args: Evaluate) -> None:
     """Exact mean loss over the validation split, with a progress bar."""
-    folder = checkpoint_named(args.checkpoint)
-    checkpoint, device = load_checkpoint(folder), choose_device(args.device)
+    folder, checkpoint = model_named(args.checkpoint)
+    device = choose_device(args.device)
     run = folder.resolve().parent.parent
     of_run = not args.text and (run / "config.json").exists()
     corpus = text_of(read_settings(run)) if of_run else text_named(args.text)

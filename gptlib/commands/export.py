@@ -8,8 +8,7 @@ from typing import Literal
 import tyro
 from safetensors.torch import save_file
 
-from gptlib.checkpoint import load_checkpoint
-from gptlib.commands.model import checkpoint_named
+from gptlib.commands.model import model_named
 from gptlib.files import replacing, write_text
 from gptlib.gpt import GPTConfig
 from gptlib.tokenizer import BPETokenizer
@@ -26,7 +25,7 @@ class Export:
 
 def run_export(args: Export) -> None:
     """GPT-2's file names, shapes and settings; what GPT-2's format has no place for is said."""
-    checkpoint = load_checkpoint(checkpoint_named(args.checkpoint))
+    _, checkpoint = model_named(args.checkpoint)
     if args.out.exists():
         raise ValueError(f"{args.out} exists already: nothing was overwritten; choose another folder")
     model, tokenizer = checkpoint.build_model(), checkpoint.tokenizer

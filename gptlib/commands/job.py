@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from gptlib import mine
 from gptlib.checkpoint import checkpoints_in
 from gptlib.checkpointer import Checkpointer
 from gptlib.commands.ladder import keep_ladder, print_ladder
@@ -57,7 +58,7 @@ def carry_out(job: Job, start: TrainState | None = None) -> None:
     new = job.folder is None or not job.folder.exists()
     folder = job.folder or next_free(Path("runs"), job.preset if job.corpus.name in TEXTS else "own")
     try:
-        checkpointer = Checkpointer(folder, job.model, job.train, job.tokenizer, job.mirror)
+        checkpointer = Checkpointer(folder, job.model, job.train, job.tokenizer, job.mirror, mine.hashes())
         settings = describe(job.preset, model, job.train, job.corpus, tokens, texts[1])
         settings["tokenizer"] = tokenizer_name(job.tokenizer)
         for place in filter(None, (folder, job.mirror)):

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from gptlib.checkpoint import best_checkpoint, checkpoints_in, verify
+from gptlib import mine
+from gptlib.checkpoint import Checkpoint, best_checkpoint, checkpoints_in, load_checkpoint, verify
 from gptlib.files import DATA
 
 SHIPPED = "char-gpu-best"
@@ -24,3 +25,25 @@ def checkpoint_named(name: str | None) -> Path:
         verify(folder)
         return folder
     return shipped / name
+
+
+def model_named(name: str | None) -> tuple[Path, Checkpoint]:
+    """The checkpoint that a name means, and its folder; ValueError where it is another's module that it needs."""
+    folder = checkpoint_named(name)
+    checkpoint = load_checkpoint(folder)
+    must_be_in_use(checkpoint.modules, folder)
+    return folder, checkpoint
+
+
+def must_be_in_use(modules: dict[str, str], folder: Path) -> None:
+    """ValueError unless the reader's modules that a model was trained with are in use, as they were then."""
+    used = mine.hashes()
+    for name, before in modules.items():
+        if name not in used:
+            raise ValueError(
+                f"{folder} was trained with your {name}.py: say --mine, too, with the folder that has it"
+            )
+        if used[name] != before:
+            raise ValueError(
+                f"your {name}.py is another one than {folder} was trained with: bring that one back"
+            )

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import tyro
 
+from gptlib import mine
 from gptlib.checkpoint import Checkpoint, checkpoints_in, latest_checkpoint, load_checkpoint
+from gptlib.commands.model import must_be_in_use
 from gptlib.commands.job import Job, carry_out
 from gptlib.commands.ladder import keep_ladder
 from gptlib.commands.options import Device, Step
@@ -81,6 +83,11 @@ def find_state(folder: Path, mirror: Path | None) -> Checkpoint | None:
     saved = load_checkpoint(newest)
     if saved.state.optimizer is None:
         raise ValueError(f"{newest} has no optimizer state: it was saved for reading, not for resuming")
+    must_be_in_use(saved.modules, newest)
+    if more := mine.hashes().keys() - saved.modules.keys():
+        raise ValueError(
+            f"{folder} was trained with the book's {min(more)}.py, not with yours: leave --mine out"
+        )
     run = newest.parent.parent
     for name in ("metrics.jsonl", "samples.txt"):  # the machine that wrote them is gone
         if run != folder and (run / name).exists() and not (folder / name).exists():

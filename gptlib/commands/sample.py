@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from gptlib.checkpoint import load_checkpoint
-from gptlib.commands.model import checkpoint_named
+from gptlib.commands.model import model_named
 from gptlib.commands.options import Device
 from gptlib.decoder import CapturedDecoder
 from gptlib.generation import check_settings, generate, stream
@@ -40,8 +39,8 @@ def run_sample(args: Sample) -> None:
         raise ValueError("standard input is closed: give the text with --prompt")
     if not 0 <= args.seed < 1 << 64:
         raise ValueError(f"seed={args.seed} must be at least 0 and below 2^64")
-    folder = checkpoint_named(args.checkpoint)
-    checkpoint, device = load_checkpoint(folder), choose_device(args.device)
+    folder, checkpoint = model_named(args.checkpoint)
+    device = choose_device(args.device)
     if args.checkpoint is None:
         print(f"({folder})", file=sys.stderr)
     model, tokenizer = checkpoint.build_model().to(device), checkpoint.tokenizer

@@ -76,7 +76,7 @@ def missing_commands(text: str) -> list[str]:
     made = commands(text) - targets(read("Makefile"))
     modules = {
         name
-        for name in re.findall(r"python -m ((?:tools|tests|gptlib)[a-z_.]*)", text)
+        for name in re.findall(r"python -m ((?:tools|tests|gptlib)[a-z0-9_.]*)", text)
         if not is_module(name.rstrip("."))
     }
     files = {name for name in re.findall(r"python (\w[\w/]*\.py)", text) if not (ROOT / name).exists()}

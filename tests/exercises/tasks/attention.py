@@ -1,0 +1,81 @@
+"""What readers might write for the tasks of chapter 05: other styles, and mistakes by their key words."""
+
+RIGHT = {
+    "causal_mask": [
+        """
+def causal_mask(T, device=None):
+    steps = torch.arange(T, device=device)
+    return steps[:, None] >= steps
+""",
+        """
+def causal_mask(T, device=None):
+    rows = [[s <= t for s in range(T)] for t in range(T)]
+    return torch.tensor(rows, device=device)
+""",
+    ],
+    "attention_weights": [
+        """
+def attention_weights(q, k, mask=None):
+    scores = torch.einsum("...td,...sd->...ts", q, k) / q.shape[-1] ** 0.5
+    if mask is not None:
+        scores = torch.where(mask, scores, torch.tensor(-math.inf, dtype=scores.dtype))
+    shifted = (scores - scores.amax(-1, keepdim=True)).exp()
+    return shifted / shifted.sum(-1, keepdim=True)
+""",
+    ],
+}
+SAME = {  # changes that compute the same, and why
+    "CausalSelfAttention": {
+        "y.transpose(1, 2) → y.transpose(2, 1)": "their order does not matter",
+        "t.view(B, T, self.n_head, C // self.n_head).transpose(1, 2) → "
+        "t.view(B, T, self.n_head, C // self.n_head).transpose(2, 1)": "their order does not matter",
+    },
+}
+BUGS = {
+    "causal_mask": [
+        (".tril()", ".triu()", "transposed"),
+        (".tril()", ".tril(-1)", "itself"),
+        (".tril()", ".tril(1)", "future is open"),
+        (".tril()", "", "nothing is masked"),
+        ("dtype=torch.bool, ", "", "torch.bool"),
+        (
+            "torch.ones(T, T, dtype=torch.bool, device=device).tril()",
+            "~torch.ones(T, T, dtype=torch.bool).tril()",
+            "inverted",
+        ),
+        ("torch.ones(T, T,", "torch.ones(T, T + 1,", "shape"),
+    ],
+    "attention_weights": [
+        (" / math.sqrt(q.shape[-1])", "", "not divided"),
+        ("math.sqrt(q.shape[-1])", "q.shape[-1]", "root"),
+        ("dim=-1", "dim=-2", "over the queries"),
+        ("mask is not None", "mask is None", ""),
+        ("scores = scores.masked_fill(~mask, -math.inf)", "pass", "mask is ignored"),
+        ("return scores.softmax(dim=-1)", "return scores", "no softmax"),
+        ("~mask", "mask", "nan"),
+        ("q @ k.mT", "k @ q.mT", "swapped"),
+        ("-math.inf", "0.0", "off by"),
+    ],
+    "CausalSelfAttention": [
+        ("3 * n_embd, bias)", "3 * n_embd)", "parameters"),
+        (
+            "self.c_attn = Linear(n_embd, 3 * n_embd, bias)",
+            "self.c_attn = Linear(n_embd, n_embd, bias)",
+            "parameters",
+        ),
+        ("self.attn_dropout = Dropout(dropout)", "self.attn_dropout = Dropout(0.0)", "drop"),
+        ("self.attn_dropout(attention_weights(q, k, mask))", "attention_weights(q, k, mask)", "attn_dropout"),
+        ("(q, k, mask))", "(q, k, None))", "see the future"),
+        ("y.transpose(1, 2).flatten(2)", "y.reshape(*x.shape)", "without the transpose"),
+        ("return self.resid_dropout(self.c_proj(y))", "return self.resid_dropout(y)", "c_proj is missing"),
+        ("return self.resid_dropout(self.c_proj(y))", "return self.c_proj(y)", "resid_dropout"),
+        ("q, k, v = self.c_attn(x)", "k, q, v = self.c_attn(x)", "queries and keys are swapped"),
+        ("q, k, v = self.c_attn(x)", "q, v, k = self.c_attn(x)", "keys and values are swapped"),
+        (
+            "t.view(B, T, self.n_head, C // self.n_head).transpose(1, 2)",
+            "t.reshape(B, self.n_head, T, C // self.n_head)",
+            "columns",
+        ),
+        (".transpose(1, 2) for t", " for t", "split_heads"),
+    ],
+}
