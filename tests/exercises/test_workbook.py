@@ -39,11 +39,12 @@ def with_task_written(notebook: dict, definition: str, *texts: str) -> dict:
 @pytest.fixture
 def place(tmp_path, monkeypatch):
     """A folder for the reader's modules, named by GPTLIB_MINE; the workbook of chapter 05 lies beside it."""
-    folder = tmp_path / "gptlib"
+    folder = tmp_path / "mine" / "gptlib"
+    folder.parent.mkdir()
     monkeypatch.setenv("GPTLIB_MINE", str(folder))
     monkeypatch.setenv(mine.SAID, "")
     monkeypatch.delenv(mine.SAID)
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(folder.parent)
     return folder
 
 
@@ -132,10 +133,9 @@ def test_an_untouched_workbook_exports_nothing(place, capsys):
 
 def python(code: str, **environment) -> subprocess.CompletedProcess:
     """Run code in a process of its own, without the shape checks that this one has."""
+    command = [sys.executable, "-c", code]
     kept = {k: v for k, v in os.environ.items() if k not in ("GPTLIB_CHECK_SHAPES", mine.SAID)}
-    return subprocess.run(
-        [sys.executable, "-c", code], env=kept | environment, capture_output=True, text=True
-    )
+    return subprocess.run(command, cwd=ROOT, env=kept | environment, capture_output=True, text=True)
 
 
 USE = "import gptlib.attention as a; print(a.__file__); from gptlib.gpt import GPT; print(GPT.__module__)"
@@ -169,7 +169,7 @@ def test_an_exported_module_takes_the_books_place_until_it_breaks(place, capsys)
 
 
 def test_only_modules_of_the_book_are_replaced(place):
-    place.mkdir()
+    place.mkdir(parents=True)
     for name in ("cli", "nonsense", "files"):
         (place / f"{name}.py").write_text("raise RuntimeError('not this one')", encoding="utf-8")
     assert [module.name for module in mine.modules()] == []
@@ -198,7 +198,7 @@ SMALL = "--model.n-layer 1 --model.n-embd 16 --model.n-head 2 --model.block-size
 def test_a_checkpoint_knows_the_readers_modules(place):
     save(with_task_written(template(BOOK, ATTENTION), "causal_mask", MASK), place.parent)
     Workbook(ATTENTION, {}).export()
-    home, mine_ = place.parent, f"--mine={place}"
+    home, mine_ = place.parents[1], f"--mine={place}"
     (home / "text").write_text("To be, or not to be: that is the question. " * 40, encoding="utf-8")
     trained = gptlib("train", mine_, "--text", "text", "--out", "run", *SHORT, *SMALL, cwd=home)
     assert trained.returncode == 0, trained.stderr
