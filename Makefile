@@ -1,6 +1,6 @@
 # The book's commands; `make help` lists them.
 .SILENT:
-.PHONY: help lab train check test full stress bench export execute chapter browser badges
+.PHONY: help lab workbook train check test full stress bench export execute chapter browser badges
 
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -14,6 +14,9 @@ help:  ## this list
 lab: $(READY) data/tinyshakespeare/input.txt  ## set up, fetch the text, open JupyterLab on the first notebook
 	echo "JupyterLab opens notebooks/00_start_here.ipynb; leave it with Ctrl-C"
 	.venv/bin/jupyter lab $(AS_ROOT) notebooks/00_start_here.ipynb
+
+workbook: $(READY)  ## copy the workbooks into mine/, to write the parts yourself; what is there stays as it is
+	$(PY) -m tools.notebooks mine
 
 train: $(READY)  ## train a model here: the small one on a CPU, the full one on a CUDA GPU
 	$(PY) -m gptlib train --preset $$($(PY) -c "import torch; print('char-gpu' if torch.cuda.is_available() else 'char-cpu')")
@@ -35,6 +38,7 @@ bench: $(READY) data/tinyshakespeare/input.txt  ## how fast everything is on thi
 
 export: $(READY)  ## write the notebooks' modules into gptlib
 	$(PY) -m tools.notebooks export
+	$(PY) -m tools.notebooks workbook
 
 execute: $(READY)  ## run the notebooks and store their outputs (NAMES="05 07" for some)
 	$(PY) -m tools.notebooks execute $(NAMES)

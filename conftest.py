@@ -12,6 +12,8 @@ shape_checks = os.environ.get("GPTLIB_CHECK_SHAPES", "1")
 os.environ.update(ENVIRONMENT | SHORT, GPTLIB_CHECK_SHAPES=shape_checks, JUPYTER_PLATFORM_DIRS="1")
 
 ROOT = Path(__file__).parent
+# templates without outputs, which tests/exercises/test_workbook.py runs, and the reader's own
+collect_ignore_glob = ["notebooks/workbook/*", "mine/*"]
 PLAYS = "the embedded plays stand in for it"  # gptlib.data's warning ends so
 STAND_IN = f"TinyShakespeare is neither in data/ nor in $GPTLIB_DATA: {PLAYS}"
 NOT_COMPARED = ("output not compared", STAND_IN)
