@@ -1,7 +1,6 @@
 """The ladder of n-gram tables of a run's text: fitted, kept with the run, printed."""
 
 import json
-import math
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -9,7 +8,7 @@ from tqdm.auto import tqdm
 from gptlib.commands.text import text_of
 from gptlib.data import split
 from gptlib.files import write_text
-from gptlib.loss import ladder
+from gptlib.loss import BEST, FEWEST, best_ngram, fits, ladder
 from gptlib.tokenizer import CharTokenizer
 
 
@@ -17,8 +16,11 @@ def own_ladder(train_text: str, val_text: str) -> dict[str, float]:
     """N-gram tables of characters fitted to this text, in nats per character."""
     characters = CharTokenizer.from_text(train_text + val_text)
     size, tokens = characters.vocab_size, [characters.encode(text) for text in (train_text, val_text)]
-    orders = [n for n in range(6) if n * math.log2(size) < 63 and n <= len(train_text)]
-    return ladder(*tokens, size, tqdm(orders, "fitting the ladder", leave=False, unit="table"))
+    orders = [n for n in range(6) if fits(n, size) and n <= len(train_text)]
+    rungs = ladder(*tokens, size, tqdm(orders, "fitting the ladder", leave=False, unit="table"))
+    if len(tokens[0]) >= FEWEST:
+        rungs[BEST] = best_ngram(tokens[0], size).loss(tokens[1])
+    return rungs
 
 
 def keep_ladder(folder: Path, texts: tuple[str, str]) -> dict[str, float]:

@@ -10,7 +10,16 @@ import torch.nn.functional as F
 from torch import nn
 
 from gptlib.data import load_corpus, split
-from gptlib.loss import NGram, bits_per_character, cross_entropy, evaluate, ladder, log_softmax
+from gptlib.loss import (
+    NGram,
+    PlainNGram,
+    best_ngram,
+    bits_per_character,
+    cross_entropy,
+    evaluate,
+    ladder,
+    log_softmax,
+)
 from gptlib.tokenizer import CharTokenizer
 
 
@@ -183,6 +192,52 @@ def test_impossible_orders():
         NGram(3).fit([1, 2], 65)
     with pytest.raises(ValueError, match="1 tokens"):
         NGram(1).fit([1, 2], 65).loss([1])
+
+
+@pytest.mark.parametrize("order", [0, 1, 3, 6])
+def test_the_plain_table_equals_the_fast_one(order):
+    rng = np.random.default_rng(order)
+    train, val = rng.integers(0, 4, 200).tolist(), rng.integers(0, 5, 50).tolist()
+    plain, fast = PlainNGram(order).fit(train, 5), NGram(order).fit(train, 5)
+    np.testing.assert_allclose(plain.losses(val), fast.losses(val), rtol=1e-12)
+    np.testing.assert_allclose(plain.probabilities(val[:9]), fast.probabilities(val[:9]), rtol=1e-12)
+    assert plain.loss(val) == pytest.approx(fast.loss(val))
+
+
+def test_caution_multiplies_the_weight_of_the_shorter_history():
+    table = NGram(2, caution=3).fit([0, 1, 0, 2, 0, 1], 3)
+    single = [(n + 9 / 3) / (6 + 9) for n in (3, 2, 1)]  # 3 kinds among 6 tokens, weight 9
+    after_0 = [(n + 6 * p) / (3 + 6) for n, p in zip((0, 2, 1), single, strict=True)]  # 2 kinds
+    assert table.probabilities([0]) == pytest.approx(after_0)
+    with pytest.raises(ValueError, match="caution=0"):
+        NGram(2, caution=0)
+
+
+def test_losses_for_many_cautions_at_once():
+    rng = np.random.default_rng(0)
+    train, val = rng.integers(0, 4, 300), rng.integers(0, 4, 60)
+    grid = NGram(4).fit(train, 4).loss_grid(val, (0.5, 1, 10))
+    for row, caution in zip(grid, (0.5, 1, 10), strict=True):
+        assert row == pytest.approx([NGram(n, caution).fit(train, 4).loss(val) for n in range(1, 5)])
+
+
+def test_the_best_table_is_chosen_on_the_training_text():
+    tokens = torch.tensor([0, 1, 2, 3, 4, 5, 1, 6] * 50)  # after 1 the token depends on the one before it
+    best = best_ngram(tokens, 7, max_order=3, cautions=(1, 5))
+    assert (best.order, best.caution) == (3, 1)
+    assert best.loss(tokens[:80]) == NGram(3).fit(tokens, 7).loss(tokens[:80])
+    noise = np.random.default_rng(1).integers(0, 3, 400)
+    assert best_ngram(noise, 3).order == 1 or best_ngram(noise, 3).caution == 20
+    with pytest.raises(ValueError, match="19 tokens"):
+        best_ngram(range(19), 20)
+    assert best_ngram(np.arange(30) % 7, 100_000).order <= 3  # four tokens would need more than 63 bits
+
+
+@pytest.mark.tinyshakespeare
+def test_the_best_rung_of_tinyshakespeare():
+    text = load_corpus().text
+    rungs = ladder(*split(CharTokenizer.from_text(text).encode(text)), 65)
+    assert list(rungs)[-1] == "best n-gram" and rungs["best n-gram"] == pytest.approx(1.521, abs=1e-3)
 
 
 @pytest.mark.tinyshakespeare

@@ -1,0 +1,183 @@
+"""What readers might write for the tasks of chapter 03: other styles, and mistakes by their key words."""
+
+RIGHT = {
+    "log_softmax": [
+        """
+def log_softmax(logits):
+    return logits - logits.logsumexp(dim=-1, keepdim=True)
+""",
+        """
+def log_softmax(logits):
+    largest = logits.max(-1).values
+    total = (logits - largest[..., None]).exp().sum(-1)
+    return logits - (largest + total.log())[..., None]
+""",
+    ],
+    "cross_entropy": [
+        """
+def cross_entropy(logits, targets):
+    rows = log_softmax(logits).reshape(-1, logits.shape[-1])
+    return -rows[torch.arange(len(rows)), targets.reshape(-1)].mean()
+""",
+        """
+def cross_entropy(logits, targets):
+    came = torch.arange(logits.shape[-1]) == targets.unsqueeze(-1)
+    return (log_softmax(logits) * came).sum(-1).mean().neg()
+""",
+    ],
+    "PlainNGram": [
+        """
+class PlainNGram:
+    def __init__(self, order):
+        self.order = order
+
+    def fit(self, tokens, vocab_size):
+        self.vocab_size, self.tables = vocab_size, []
+        for k in range(self.order):
+            table = {}
+            for i in range(k, len(tokens)):
+                table.setdefault(str(tokens[i - k : i]), []).append(tokens[i])
+            self.tables.append(table)
+        return self
+
+    def probability(self, context, token):
+        p = 1 / self.vocab_size
+        for k, table in enumerate(self.tables):
+            after = table.get(str(list(context[-k:] if k else [])), [])
+            if k <= len(context) and after:
+                kinds = len(set(after))
+                p = after.count(token) / (len(after) + kinds) + p * kinds / (len(after) + kinds)
+        return p
+""",
+    ],
+    "evaluate": [
+        """
+@torch.no_grad()
+def evaluate(model, tokens, block_size, batch_size=64):
+    tokens = torch.as_tensor(tokens)
+    training = getattr(model, "training", False)
+    if training:
+        model.eval()
+    windows = [tokens[s : s + block_size + 1] for s in range(0, len(tokens) - 1, block_size)]
+    total = 0.0
+    while windows:
+        group = [w for w in windows[:batch_size] if len(w) == len(windows[0])]
+        windows = windows[len(group) :]
+        batch = torch.stack(group)
+        losses = F.cross_entropy(model(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten(), reduction="none")
+        total += losses.sum().item()
+    if training:
+        model.train()
+    return total / (len(tokens) - 1)
+""".replace("F.cross_entropy", "torch.nn.functional.cross_entropy"),
+    ],
+    "bits_per_character": [
+        """
+def bits_per_character(loss, n_tokens, n_characters):
+    return math.log2(math.exp(loss)) * (n_tokens / n_characters)
+""",
+    ],
+}
+SAME = {  # changes that compute the same, and why
+    "PlainNGram": {
+        "min(self.order, i + 1) → min(i + 1, self.order)": "the smaller one of two",
+        "min(self.order, len(context) + 1) → min(len(context) + 1, self.order)": "the smaller one of two",
+    },
+    "evaluate": {
+        "zip(*whole, strict=True) → zip(*whole, strict=False)": "inputs and targets have as many batches",
+        "True → False": "inputs and targets have as many batches, so strict=True of zip never complains",
+    },
+}
+BUGS = {
+    "log_softmax": [
+        ("shifted.exp().sum(dim=-1, keepdim=True).log()", "0", "not subtracted"),
+        (".sum(dim=-1, keepdim=True).log()", ".sum(dim=-1, keepdim=True)", "not its logarithm"),
+        ("return shifted - shifted.exp()", "return -shifted + shifted.exp()", "signs"),
+        ("logits - logits.amax(dim=-1, keepdim=True)", "logits", "subtract the largest score"),
+        ("logits - logits.amax(dim=-1, keepdim=True)", "logits - logits.max()", "its own largest"),
+        (".sum(dim=-1, keepdim=True)", ".sum()", "each row needs its own"),
+        (".sum(dim=-1, keepdim=True)", ".sum(dim=0, keepdim=True)", "first dimension"),
+        (
+            "return shifted - shifted.exp().sum(dim=-1, keepdim=True).log()",
+            "return shifted.softmax(-1)",
+            "probabilities",
+        ),
+        (
+            "return shifted - shifted.exp().sum(dim=-1, keepdim=True).log()",
+            "return shifted.softmax(-1).log()",
+            "rounded probability",
+        ),
+        ("shifted = logits - logits", "shifted = logits.sub_(1) - logits", "changed the logits"),
+    ],
+    "cross_entropy": [
+        ("-log_p.mean()", "log_p.mean()", "sign"),
+        ("-log_p.mean()", "-log_p.sum()", "sum"),
+        ("log_softmax(logits).gather", "logits.gather", "score of the target"),
+        ("-log_p.mean()", "-log_p.mean() / math.log(2)", "bits"),
+        (".gather(-1, targets.unsqueeze(-1))", "", "whole vocabulary"),
+        (".gather(-1, targets.unsqueeze(-1))", "[..., targets]", "every row"),
+        ("log_p.mean()", "log_p.exp().mean().log()", "mean of the logarithms"),
+        ("-log_p.mean()", "log_p.exp().mean()", "probability itself"),
+        ("log_softmax(logits)", "logits.softmax(-1).log()", "overflow"),
+        ("-log_p.mean()", "torch.tensor(-log_p.mean().item())", "no gradient"),
+        ("-log_p.mean()", "-log_p", "shape"),
+    ],
+    "PlainNGram": [
+        (
+            "(seen[token] + len(seen) * p) / (seen.total() + len(seen))",
+            "seen[token] / seen.total()",
+            "never seen",
+        ),
+        ("(seen.total() + len(seen))", "seen.total()", "count + kinds"),
+        ("len(seen) * p)", "len(seen) / self.vocab_size)", "is lost"),
+        (
+            "(seen[token] + len(seen) * p) / (seen.total() + len(seen))",
+            "p if k == 0 else (seen[token] + len(seen) * p) / (seen.total() + len(seen))",
+            "empty history",
+        ),
+        ("[token] += 1", "[token] = 1", "counts once more"),
+        (
+            "range(min(self.order, len(context) + 1))",
+            "range(min(self.order - 1, len(context) + 1))",
+            "empty history is missing",
+        ),
+        ("context[len(context) - k :]", "context[:k]", "not its beginning"),
+        ("range(min(self.order, i + 1))", "range(self.order)", "beginning of the text"),
+        ("for i, token in enumerate(tokens):", "for i, token in list(enumerate(tokens))[1:]:", "first token"),
+        (
+            "if seen is not None:",
+            "if seen is None:\n                p = 1 / self.vocab_size\n            else:",
+            "decides alone",
+        ),
+        ("len(seen) * p) / (seen.total() + len(seen))", "seen.total() * p) / (2 * seen.total())", "order 1"),
+    ],
+    "evaluate": [
+        ("if y.numel():", "if y.numel() and x.shape[1] == block_size:", "counted in the number"),
+        (".item() * y.numel()", ".item()", "number of their targets"),
+        (".split(batch_size) for", ".split(len(tokens)) for", "batch_size windows at once"),
+        (".split(batch_size) for", ".split(1) for", "calls of the model"),
+        ("if y.numel():", "if True:", "left over"),
+        (".item() * y.numel()", " * y.numel()", "Python number"),
+        ("inputs[None, full:], targets[None, full:]", "inputs[full:], targets[full:]", "[B, T]"),
+        ("total += ", "total = ", ""),
+        (
+            "for x, y in [*zip(*whole, strict=True), rest]:",
+            "for x, y in [(inputs[None], targets[None])]:",
+            "more than block_size",
+        ),
+        ("cross_entropy(model(x), y)", "cross_entropy(model(x), x)", "inputs"),
+        ("        model.eval()", "        pass", "eval mode"),
+    ],
+    "bits_per_character": [
+        (" / math.log(2)", "", "nats"),
+        ("/ math.log(2)", "* math.log(2)", "divide by ln 2"),
+        (" * n_tokens / n_characters", "", "bits per token"),
+        ("n_tokens / n_characters", "n_characters / n_tokens", "swapped"),
+        (" / n_characters", "", "whole text"),
+        (
+            "loss * n_tokens / n_characters / math.log(2)",
+            "math.log2(loss * n_tokens / n_characters)",
+            "only the unit",
+        ),
+    ],
+}
