@@ -94,7 +94,7 @@ class Dropout(nn.Module):
 }
 SAME = {  # changes that compute the same, and why
     "Dropout": {
-        "drawn >= self.p → drawn > self.p": "a number drawn is exactly p with a probability below one in a million",
+        "drawn >= self.p → drawn > self.p": "a number is exactly p less than once in a million times",
         "0 → 1": "p is never 1; with p = 0 every number is kept and divided by 1",
         "0 → -1": "p is never -1; with p = 0 every number is kept and divided by 1",
     },
@@ -108,13 +108,21 @@ BUGS = {
         ("torch.randn(n_out, n_in)", "torch.rand(n_out, n_in)", "standard deviation"),
         ("torch.randn(n_out, n_in)", "torch.randn(n_in, n_out)", "parameters"),
         ("torch.randn(n_out, n_in)", "torch.ones(n_out, n_in)", "standard deviation"),
-        ("nn.Parameter(torch.randn(n_out, n_in) / math.sqrt(n_in))", "torch.randn(n_out, n_in)", "nn.Parameter"),
+        (
+            "nn.Parameter(torch.randn(n_out, n_in) / math.sqrt(n_in))",
+            "torch.randn(n_out, n_in)",
+            "nn.Parameter",
+        ),
         ("torch.zeros(n_out)", "torch.randn(n_out)", "zeros"),
         (" if bias else None", "", "parameters"),
         ("x @ self.weight.T", "x @ self.weight", ""),
         ("y = x @ self.weight.T", "y = x @ self.weight.T + (0 if self.bias is None else self.bias)", "twice"),
         ("y = x @ self.weight.T", "y = x @ self.weight.detach().T", "weight"),
-        ("torch.randn(n_out, n_in)", "torch.randn(n_out, n_in, generator=torch.Generator().manual_seed(0))", "seed"),
+        (
+            "torch.randn(n_out, n_in)",
+            "torch.randn(n_out, n_in, generator=torch.Generator().manual_seed(0))",
+            "seed",
+        ),
     ],
     "Embedding": [
         ("torch.randn(n, dim)", "torch.randn(dim, n)", "parameters"),
