@@ -96,6 +96,14 @@ def test_gelu(dtype, tolerance):
     assert 1e-4 < (gelu(x) - gelu_exact(x)).abs().max() < 5e-4
 
 
+def test_gelu_in_float16_is_right_everywhere_and_its_gradient_up_to_255():
+    x = torch.tensor([-1000.0, -200.0, -1.0, 1.0, 200.0, 1000.0], dtype=torch.float16, requires_grad=True)
+    y = gelu(x)
+    assert (y - F.gelu(x, approximate="tanh")).abs().max() < 0.002
+    y.sum().backward()
+    assert x.grad.isnan().tolist() == [True, False, False, False, False, True]
+
+
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @pytest.mark.parametrize("shape", [(7,), (1, 7), (5, 33), (2, 3, 65)])
 def test_half_precision_stays_within_two_eps(shape, dtype):

@@ -75,53 +75,6 @@ def linear_backward(attempt):
         expect_close(db, right, mistakes, where + "db: ")
 
 
-@exercise(difficulty=1, minutes=10)
-def dropout(attempt):
-    """attempt(x [...], p, training) -> in training zeros with probability p and the rest over 1 - p, else x."""
-    g = torch.Generator().manual_seed(0)
-    for shape, p in (((200, 301), 0.2), ((60_000,), 0.5), ((3, 100, 200), 0.9), ((7,), 0.0)):
-        x = 1 + torch.rand(shape, generator=g, dtype=torch.float64)
-        same = tensor(attempt(x.clone(), p, False), shape)
-        y = tensor(attempt(x.clone(), p, True), shape)
-        again = tensor(attempt(x.clone(), p, True), shape)
-        check_evaluation(same, y, x, p)
-        check_training(y, x, p)
-        if p:
-            expect(not torch.equal(again == 0, y == 0), "a second call must drop other numbers: set no seed")
-
-
-def check_evaluation(same, y, x, p) -> None:
-    """Whether x comes back when training is False."""
-    where = f"p={p}, training=False: x must come back unchanged; "
-    swapped = p and torch.equal(y, x)
-    expect(not swapped, where + "yours drops then, and not in training: it is the other way round")
-    expect(p == 0 or (same != 0).all(), where + "yours drops numbers")
-    expect_close(same, x, {"yours scales it by 1 - p": x * (1 - p)}, where)
-
-
-def check_training(y, x, p) -> None:
-    """Whether the right share of x is dropped, each number by itself, and the rest scaled."""
-    dropped = (y == 0).double()
-    for dim in range(x.dim() if x.dim() > 1 else 0):
-        lines = dropped.mean(dim=[d for d in range(x.dim()) if d != dim])
-        whole = ((lines == 0) | (lines == 1)).all() and p > 0
-        expect(not whole, "whole rows or columns are dropped together: draw for every number of x")
-    share = dropped.mean().item()
-    kept_share = p not in (0, 0.5) and abs(share - (1 - p)) < 0.02
-    expect(
-        not kept_share,
-        f"p={p}: you drop {share:.3f} of the numbers; p is the probability to drop, not to keep",
-    )
-    expect(abs(share - p) < 0.02, f"p={p}: the share of zeros must be near {p}, yours is {share:.3f}")
-    kept = y != 0
-    mistakes = {
-        "the rest is not scaled: divide it by 1 - p": x[kept],
-        "the rest is multiplied by 1 - p: divide by it": x[kept] * (1 - p),
-        "the rest is divided by p: divide by 1 - p, the share that is left": x[kept] / max(p, 1e-9),
-    }
-    expect_close(y[kept], x[kept] / (1 - p), mistakes, f"p={p}: ")
-
-
 @exercise(difficulty=2, minutes=15)
 def gelu_slope(attempt):
     """attempt(x [...]) -> the derivative of x · Φ(x), Φ the standard normal distribution."""

@@ -15,36 +15,43 @@ from gptlib.exercises.limits import lines_run
 
 
 @exercise(difficulty=1, minutes=5)
-def squared_distances(attempt):
-    """attempt(a [n, d], b [m, d]) -> [n, m]: the squared distance of every pair of points."""
+def what_came(attempt):
+    """attempt(table [n, m], columns int64 [n]) -> [n]: the number in column columns[i] of row i."""
 
-    def points(n, m, d, seed=0):
+    def table(n, m, seed=0):
         g = torch.Generator().manual_seed(seed)
-        return torch.randn(n, d, generator=g), torch.randn(m, d, generator=g)
+        return torch.randn(n, m, generator=g), torch.randint(m, (n,), generator=g)
 
-    for n, m, d, seed in ((2, 3, 4, 0), (3, 3, 3, 1), (1, 5, 2, 2), (4, 1, 1, 3)):
-        a, b = points(n, m, d, seed)
-        found = tensor(attempt(a.clone(), b.clone()), (n, m), f"for a [{n}, {d}] and b [{m}, {d}] the result")
-        differences = a.double()[:, None] - b.double()
-        right = (differences**2).sum(dim=-1)
+    for n, m, seed in ((4, 3, 0), (5, 5, 1), (1, 7, 2), (6, 2, 3)):
+        numbers, columns = table(n, m, seed)
+        answer = attempt(numbers.clone(), columns.clone())
+        shape = getattr(answer, "shape", None)
+        where = f"for a table [{n}, {m}] "
+        expect(shape != (n, 1) or n == 1, where + "the result must be [n], yours is [n, 1]: squeeze(-1)")
+        whole = "columns alone as index picks from every row: name the rows, too"
+        expect(shape != (n, n) or n == 1, where + whole)
+        rows = "that picks whole rows: the second index is the column"
+        expect(shape != (n, m) or n == 1, where + rows)
+        found = tensor(answer, (n,), where + "the result")
+        right = torch.stack([row[column] for row, column in zip(numbers, columns, strict=True)]).double()
         mistakes = {
-            "leave the distance squared: no root": right.sqrt(),
-            "sum over the coordinates; yours takes their mean": right / d,
-            "square the differences before you add them up": differences.sum(dim=-1),
-            "square each difference, then add up; yours adds up, then squares": differences.sum(dim=-1) ** 2,
-            "take the squares of the differences, not their absolute values": differences.abs().sum(dim=-1),
-            "only the first coordinate counts: sum over all of them": differences[..., 0] ** 2,
-            "the products a · b are missing from |a|² + |b|² - 2 a · b": (
-                (a.double() ** 2).sum(1)[:, None] + (b.double() ** 2).sum(1)
-            ),
-            "rows and columns are exchanged: entry [i, j] belongs to a[i] and b[j]": right.T,
+            "that is the largest number of each row; columns says which to take": numbers.amax(dim=1),
+            "that is the number one column too far: they count from 0": numbers[
+                torch.arange(n), (columns + 1) % m
+            ],
+            "that is the number one column too early: they count from 0": numbers[
+                torch.arange(n), columns - 1
+            ],
+            "that is the first column; columns says which to take": numbers[:, 0],
+            "all come from the first row: row i has a number of its own": numbers[0, columns],
+            "rows are summed: take one number from each": numbers.sum(dim=1),
         }
-        expect_close(found, right, mistakes, hint="entry [i, j] belongs to a[i] and b[j]")
-    few, many = (points(*sizes) for sizes in ((3, 4, 2), (6, 8, 4)))
+        expect_close(found, right, mistakes, where)
+    few, many = table(3, 4), table(9, 4)
     loops = lines_run(lambda: attempt(*many)) > lines_run(lambda: attempt(*few))
     expect(
         not loops,
-        "the numbers are right, but you loop: more points run more lines of Python; let them broadcast",
+        "the numbers are right, but you loop: more rows run more lines of Python; use gather, or two indices",
     )
 
 

@@ -37,16 +37,6 @@ def changed(place, f):
     return linear_backward
 
 
-def dropped(x, p, training, *, keep=None, scale=None, always=False, fixed=False, shape=None):
-    """Dropout, with switches for the bugs."""
-    if not training and not always:
-        return x
-    generator = torch.Generator().manual_seed(0) if fixed else None
-    drawn = torch.rand(x.shape if shape is None else shape(x.shape), generator=generator)
-    kept = (drawn < (1 - p if keep is None else keep(p))).expand(x.shape)
-    return torch.where(kept, x * (1 / (1 - p) if scale is None else scale(p)), 0.0)
-
-
 BELL = 1 / math.sqrt(2 * math.pi)
 
 
@@ -74,10 +64,6 @@ def linear_by_autograd(dY, X, W):
     return torch.autograd.grad(F.linear(*leaves), leaves, dY)
 
 
-def dropped_with(**switches):
-    return lambda *given: dropped(*given, **switches)
-
-
 def slope_with(**switches):
     return lambda x: slope(x, **switches)
 
@@ -85,7 +71,6 @@ def slope_with(**switches):
 ALTERNATIVES = {
     "rms_norm": [by_rows, root_mean_square, lambda x, w, eps: by_rows(x.float(), w.float(), eps).numpy()],
     "linear_backward": [by_outer_products, lambda *given: [t.float() for t in by_outer_products(*given)]],
-    "dropout": [dropped, lambda x, p, training: F.dropout(x, p, training)],
     "gelu_slope": [slope, slope_by_steps, lambda x: slope(x.float()).tolist()],
 }
 
@@ -118,21 +103,6 @@ BUGS = {
         "wrong order": (lambda dY, X, W: by_outer_products(dY, X, W)[::-1], "the order"),
         "db forgotten": (lambda dY, X, W: by_outer_products(dY, X, W)[:2], "3 values"),
         "by autograd": (linear_by_autograd, "autograd"),
-    },
-    "dropout": {
-        "not scaled": (dropped_with(scale=lambda p: 1.0), "not scaled"),
-        "scaled the wrong way": (dropped_with(scale=lambda p: 1 - p), "multiplied by 1 - p"),
-        "divided by p": (dropped_with(scale=lambda p: 1 / max(p, 1e-9)), "divided by p"),
-        "p is kept": (dropped_with(keep=lambda p: p), "not to keep"),
-        "left on in evaluation": (dropped_with(always=True), "yours drops numbers"),
-        "scaled in evaluation": (
-            lambda x, p, t: dropped(x, p, t, scale=lambda p: 1.0) if t else x * (1 - p),
-            "scales it by 1 - p",
-        ),
-        "the same numbers each time": (dropped_with(fixed=True), "seed"),
-        "whole rows": (dropped_with(shape=lambda s: (*s[:-1], 1)), "whole rows"),
-        "whole columns": (dropped_with(shape=lambda s: s[-1:]), "whole rows or columns"),
-        "training and evaluation swapped": (lambda x, p, t: dropped(x, p, not t), "the other way round"),
     },
     "gelu_slope": {
         "no product rule": (slope_with(bell=0.0), "Φ alone"),

@@ -1,29 +1,27 @@
 """Right and wrong answers to the exercises of chapter 00, on which its checkers are tested."""
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
 
-def distances(a, b):
-    return (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
+def by_two_indices(table, columns):
+    return table[range(len(table)), columns]
 
 
-def distances_by_loop(a, b):
-    return torch.stack([torch.stack([((p - q) ** 2).sum() for q in b]) for p in a])
+def by_mask(table, columns):
+    return table[torch.arange(table.shape[1]) == columns[:, None]]
 
 
-def distances_by_inner_function(a, b):
-    def to_point(q):
-        return ((a - q) ** 2).sum(dim=1)
-
-    return torch.stack(list(map(to_point, b)), dim=1)
+def by_loop(table, columns):
+    return torch.stack([row[column] for row, column in zip(table, columns, strict=True)])
 
 
-def distances_by_coordinates(a, b):
-    total = 0
-    for i in range(a.shape[1]):
-        total = total + (a[:, i, None] - b[:, i]) ** 2
-    return total
+def by_inner_function(table, columns):
+    def one(i):
+        return table[i, columns[i]]
+
+    return torch.stack(list(map(one, range(len(table)))))
 
 
 def descend(
@@ -80,27 +78,29 @@ def normal_equations(x, y):
 
 
 ALTERNATIVES = {
-    "squared_distances": [
-        distances,
-        lambda a, b: torch.cdist(a, b) ** 2,
-        lambda a, b: ((a.numpy()[:, None] - b.numpy()) ** 2).sum(-1),
+    "what_came": [
+        by_two_indices,
+        by_mask,
+        lambda table, columns: (table * F.one_hot(columns, table.shape[1])).sum(dim=1),
+        lambda table, columns: np.take_along_axis(table.numpy(), columns.numpy()[:, None], 1)[:, 0],
+        lambda table, columns: by_two_indices(table, columns).tolist(),
     ],
     "fit_line": [descend, descend_by_optimizer, descend_on_new_tensors],
 }
 
 BUGS = {
-    "squared_distances": {
-        "rows and columns exchanged": (lambda a, b: distances(b, a), "transposed"),
-        "with the root": (lambda a, b: distances(a, b).clamp(min=0).sqrt(), "no root"),
-        "mean of the coordinates": (lambda a, b: distances(a, b) / a.shape[1], "their mean"),
-        "not squared": (lambda a, b: (a[:, None] - b).sum(dim=-1), "square the differences"),
-        "squared too late": (lambda a, b: (a[:, None] - b).sum(dim=-1) ** 2, "then squares"),
-        "absolute values": (lambda a, b: (a[:, None] - b).abs().sum(dim=-1), "absolute"),
-        "first coordinate only": (lambda a, b: (a[:, None, 0] - b[None, :, 0]) ** 2, "first coordinate"),
-        "products forgotten": (lambda a, b: (a**2).sum(1)[:, None] + (b**2).sum(1), "products"),
-        "a loop over the points": (distances_by_loop, "you loop"),
-        "a loop by map": (distances_by_inner_function, "you loop"),
-        "a loop over the coordinates": (distances_by_coordinates, "you loop"),
+    "what_came": {
+        "a last dimension too many": (lambda t, c: t.gather(1, c[:, None]), "squeeze"),
+        "from every row": (lambda t, c: t[:, c], "every row"),
+        "whole rows": (lambda t, c: t[c % len(t)], "whole rows"),
+        "the largest": (lambda t, c: t.amax(1), "largest"),
+        "one too far": (lambda t, c: by_two_indices(t, (c + 1) % t.shape[1]), "too far"),
+        "one too early": (lambda t, c: by_two_indices(t, c - 1), "too early"),
+        "the first column": (lambda t, c: t[:, 0], "first column"),
+        "the first row": (lambda t, c: t[0, c], "first row"),
+        "sums": (lambda t, c: t.sum(1), "summed"),
+        "a loop": (by_loop, "you loop"),
+        "a loop by map": (by_inner_function, "you loop"),
     },
     "fit_line": {
         "too few steps": (descend_with(steps=5), "too few"),
