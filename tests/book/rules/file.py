@@ -7,7 +7,7 @@ from rules.page import first_line, rule
 from tools.notebooks import CELL_METADATA, KERNEL, LANGUAGE
 
 TAGS = set(
-    "setup proof stub solution answer widget export-and-prove nbval-ignore-output tinyshakespeare".split()
+    "setup proof check stub solution answer widget export-and-prove nbval-ignore-output tinyshakespeare".split()
 )
 
 
