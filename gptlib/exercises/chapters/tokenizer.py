@@ -27,10 +27,16 @@ def fewest_tokens(attempt):
             continue
         from_the_left = greedy(data, tokens)
         from_the_right = greedy(data[::-1], {token[::-1] for token in tokens})
-        expect(found != from_the_left, f"{where}the longest token at each place makes {found}, {right} will do")
-        expect(found != from_the_right, f"{where}the longest token from the end makes {found}, {right} will do")
+        expect(
+            found != from_the_left, f"{where}the longest token at each place makes {found}, {right} will do"
+        )
+        expect(
+            found != from_the_right, f"{where}the longest token from the end makes {found}, {right} will do"
+        )
         expect(found != right + 1, f"{where}{right} will do, yours is {found}: one too many")
-        expect(found > right, f"{where}{found} are too few: every byte belongs to one piece, {right} it takes")
+        expect(
+            found > right, f"{where}{found} are too few: every byte belongs to one piece, {right} it takes"
+        )
         expect(False, f"{where}{right} will do, yours is {found}")
 
 

@@ -1,4 +1,4 @@
-"""What readers might write for the tasks of chapter 01 in bpe.py: other styles, and mistakes by their key words."""
+"""What readers might write for the tasks of bpe.py, chapter 01: other styles, mistakes by their key words."""
 
 LEARN_BEST = "best = min(counts, key=lambda pair: (-counts[pair], pair))"
 EARLIEST = "earliest = min(zip(ids, ids[1:]), key=lambda pair: merges.get(pair, math.inf))"
@@ -100,17 +100,33 @@ BUGS = {
         ("        if not counts:\n            break\n", "", "empty"),
         ("ids = merge(ids, best, new)", "ids[:] = merge(ids, best, new)", "has changed"),
         ("ids = merge(ids, best, new)", "merge(ids, best, new)", "those after the merges"),
-        ("pairs.append(best)\n    # end\n    return pairs, ids", "pairs.append(best)\n    # end\n    return pairs", ""),
+        (
+            "pairs.append(best)\n    # end\n    return pairs, ids",
+            "pairs.append(best)\n    # end\n    return pairs",
+            "",
+        ),
         ("256 + n_merges)", "257 + n_merges)", "merges, yours has"),
     ],
     "apply_merges": [
         ("merges.get(pair, math.inf)", "-merges.get(pair, -1)", "begins with the latest"),
         (EARLIEST, "earliest = next((p for p in zip(ids, ids[1:]) if p in merges), None)", "leftmost"),
-        (EARLIEST, "earliest = min((p for p in zip(ids, ids[1:]) if p in merges), default=None)", "lowest pair"),
-        ("    while len(ids) > 1:\n", "    for _ in range(1):\n        if len(ids) < 2: break\n", "go on until"),
+        (
+            EARLIEST,
+            "earliest = min((p for p in zip(ids, ids[1:]) if p in merges), default=None)",
+            "lowest pair",
+        ),
+        (
+            "    while len(ids) > 1:\n",
+            "    for _ in range(1):\n        if len(ids) < 2: break\n",
+            "go on until",
+        ),
         ("return ids", "return None", "return a list"),
         ("        if earliest not in merges:\n            break\n", "", "(100, 256)"),
-        ("ids = merge(ids, earliest, merges[earliest])", "merge(ids, earliest, merges[earliest])", "does not end"),
+        (
+            "ids = merge(ids, earliest, merges[earliest])",
+            "merge(ids, earliest, merges[earliest])",
+            "does not end",
+        ),
         ("merges[earliest])", "256)", "it is"),
         ("ids = merge(ids", "ids[:] = merge(ids", "has changed"),
         (

@@ -1,4 +1,4 @@
-"""What readers might write for the tasks of chapter 01 in tokenizer.py: other styles, and mistakes by their key words."""
+"""What readers might write for the tasks of tokenizer.py, chapter 01: other styles, mistakes by key words."""
 
 from pathlib import Path
 
@@ -20,10 +20,16 @@ RIGHT = {
         cell_of("CharTokenizer")
         .replace(ID, "pass")
         .replace(ENCODE, "return list(map(self.characters.index, text))")
-        .replace(DECODE, "out = ''\n        for i in ids:\n            out += self.characters[i]\n        return out"),
+        .replace(
+            DECODE,
+            "out = ''\n        for i in ids:\n            out += self.characters[i]\n        return out",
+        ),
         cell_of("CharTokenizer")
         .replace(ID, "self._id = dict(zip(self.characters, range(self.vocab_size)))")
-        .replace(DECODE, "back = {i: c for c, i in self._id.items()}\n        return ''.join([back[i] for i in ids])"),
+        .replace(
+            DECODE,
+            "back = {i: c for c, i in self._id.items()}\n        return ''.join([back[i] for i in ids])",
+        ),
     ],
     "ByteTokenizer": [
         cell_of("ByteTokenizer")
