@@ -15,8 +15,8 @@ from pathlib import Path
 
 import regex
 
-from .bpe import END_OF_TEXT, GPT2_PATTERN, joined, learn_merges, utf8, visible_bytes
-from .bpe import merge  # noqa: F401
+from .bpe import END_OF_TEXT, GPT2_PATTERN, apply_merges, joined, learn_merges, utf8, visible_bytes
+from .bpe import learn, merge  # noqa: F401
 from .files import DATA, write_text
 
 # %% ../notebooks/01_tokenizer.ipynb #7a3d0c15
@@ -48,7 +48,10 @@ class Tokenizer(ABC):
 
     @property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits of the SHA-256 of `spec`: tokenizers with equal digits encode alike."""
+        """16 hexadecimal digits of the SHA-256 of `spec`: tokenizers with equal digits encode alike.
+
+        The converse does not hold: two kinds may encode alike and differ here.
+        """
         return hashlib.sha256(json.dumps(self.spec(), sort_keys=True).encode()).hexdigest()[:16]
 
 # %% ../notebooks/01_tokenizer.ipynb #9b10735f
@@ -86,19 +89,19 @@ class CharTokenizer(Tokenizer):
 
     def encode(self, text: str) -> list[int]:
         """One id in 0 … vocab_size-1 per character; ValueError names a character that is not known."""
-        try:
-            return [self._id[character] for character in text]
-        except KeyError as error:
-            unknown = error.args[0]
+        if unknown := set(text) - set(self.characters):
+            place = min(map(text.index, unknown))
             some = self.characters[:100] + "…" * (self.vocab_size > 100)
             raise ValueError(
-                f"unknown character {unknown!r} at position {text.index(unknown)}: "
+                f"unknown character {text[place]!r} at position {place}: "
                 f"this tokenizer knows {self.vocab_size} characters: {some!r}"
-            ) from None
+            )
+        return [self._id[character] for character in text]
 
     def decode(self, ids) -> str:
         """The characters that the ids stand for; ValueError for an id outside the vocabulary."""
-        return "".join(self.characters[i] for i in checked(ids, self.vocab_size))
+        ids = checked(ids, self.vocab_size)
+        return "".join(self.characters[i] for i in ids)
 
     def decode_bytes(self, ids) -> bytes:
         """The UTF-8 bytes of those characters."""
@@ -131,11 +134,13 @@ class ByteTokenizer(Tokenizer):
 
     def encode(self, text: str) -> list[int]:
         """The UTF-8 bytes; ValueError for a lone surrogate, which has none."""
-        return list(utf8(text))
+        data = utf8(text)
+        return list(data)
 
     def decode_bytes(self, ids) -> bytes:
         """The bytes that the ids stand for; ValueError for an id outside 0 … 255."""
-        return bytes(checked(ids, self.vocab_size))
+        ids = checked(ids, self.vocab_size)
+        return bytes(ids)
 
     def spec(self) -> dict:
         return {"kind": self.kind}
@@ -168,7 +173,8 @@ class BPETokenizer(Tokenizer):
 
     def encode_pretoken(self, text: str) -> tuple[int, ...]:
         """Ids of one pre-token: the earliest learned pair is joined first, of equal ones the leftmost, until none is left."""
-        return joined([self._id_of_byte[byte] for byte in utf8(text)], self.merges)
+        ids = [self._id_of_byte[byte] for byte in utf8(text)]
+        return tuple(apply_merges(ids, self.merges)) if len(ids) <= 32 else joined(ids, self.merges)
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`; special tokens in it are ordinary text. ValueError for a lone surrogate."""

@@ -3,33 +3,9 @@
 import tempfile
 from pathlib import Path
 
-import torch
-
 from gptlib.exercises import exercise, expect
-from gptlib.exercises.answer import as_list, parts
+from gptlib.exercises.answer import as_list
 from gptlib.exercises.disk import RENAMES, watched
-
-
-@exercise(difficulty=1, minutes=5)
-def window(attempt):
-    """attempt(tokens [N], start, block_size) -> (x, y), y shifted by one."""
-    tokens = torch.tensor([7, 3, 9, 1, 4, 8, 2, 6])
-    for start, block_size in ((0, 4), (2, 3), (3, 4), (5, 1)):
-        where = f"start={start}, block_size={block_size}: "
-        x, y = (
-            as_list(part) for part in parts(attempt(tokens.clone(), start, block_size), "inputs", "targets")
-        )
-        x, y = [int(token) for token in x], [int(token) for token in y]
-        right_x = tokens[start : start + block_size].tolist()
-        right_y = tokens[start + 1 : start + block_size + 1].tolist()
-        expect(x != right_y, where + "inputs and targets are exchanged: the targets come one token later")
-        expect(len(x) == block_size, where + f"there must be {block_size} inputs, yours are {len(x)}")
-        first = tokens[:block_size].tolist()
-        expect(x == right_x or x != first, where + "the window begins at start, not at the first token")
-        expect(x == right_x, where + f"the inputs must be {right_x}, yours are {x}")
-        expect(len(y) == block_size, where + f"every input has a target: {block_size}, yours are {len(y)}")
-        expect(y != right_x, where + "the targets equal the inputs; shift them by one")
-        expect(y == right_y, where + f"the targets must be {right_y}, yours are {y}")
 
 
 @exercise(difficulty=2, minutes=15)

@@ -1,41 +1,61 @@
 """The checkers of chapter 01. Each calls the reader's function on several inputs and names the mistake."""
 
-from collections import Counter
-
 from gptlib.exercises import exercise, expect
-from gptlib.exercises.answer import as_list, parts, whole_number
+from gptlib.exercises.answer import as_list, whole_number
 from gptlib.exercises.checker import NotYet
 
 
-@exercise(difficulty=1, minutes=5)
-def most_frequent_pair(attempt):
-    """attempt(ids) -> the most frequent pair of neighbours, of equals the lowest."""
-    for ids in (
-        [1, 2],
-        [7, 7, 2, 1, 2, 1, 7],
-        [5, 1, 2, 1, 2, 9],
-        [3] * 4,
-        [7, 8, 1, 2, 7, 8, 1, 2],
-        [9, 1, 9, 1, 0],
+@exercise(difficulty=2, minutes=20)
+def fewest_tokens(attempt):
+    """attempt(data, tokens) -> the smallest number of tokens or single bytes that are the data."""
+    for data, tokens in (
+        (b"abcd", {b"ab", b"bc", b"cd"}),
+        (b"abcde", {b"ab", b"bcde", b"cde"}),
+        (b"abcde", {b"abc", b"bcde"}),
+        (b"abcdef", {b"abcd", b"ab", b"cdef"}),
+        (b"cdabcd", {b"bc", b"dab", b"cd"}),
+        (b"aaaaa", {b"aa", b"aaa"}),
+        (b"xyz", set()),
+        (b"xyz", {b"longer than the data"}),
+        (b"banana", {b"ban", b"ana", b"na"}),
+        (b"a", {b"a"}),
+        (b"", {b"ab"}),
     ):
-        counts = Counter(zip(ids, ids[1:], strict=False))
-        most = max(counts.values())
-        equals = [pair for pair, n in counts.items() if n == most]
-        found = tuple(map(whole_number, parts(attempt(list(ids)), "a", "b")))
-        if found in equals:
-            which = "first" if found == equals[0] else "highest" if found == max(equals) else "wrong one"
-            several = f"in {ids} several pairs occur {most} times; the lowest is {min(equals)}, yours is the {which}"
-            expect(found == min(equals), several)
+        found = whole_number(attempt(data, set(tokens)), "the number of tokens")
+        right, where = fewest(data, tokens), f"{data} with {sorted(tokens)}: "
+        if found == right:
             continue
-        alone = tuple(i for i, _ in Counter(ids).most_common(2))
-        expect(found != alone, f"{found} are the most frequent ids in {ids}; count pairs of neighbours")
-        apart = Counter(zip(ids[::2], ids[1::2], strict=False))
-        skipped = found == min(apart, key=lambda pair: (-apart[pair], pair))
-        expect(not skipped, f"in {ids} pairs overlap: every id but the last begins one, zip(ids, ids[1:])")
-        expect(found in counts, f"{found} are no neighbours in {ids}")
-        rarest = counts[found] == min(counts.values())
-        expect(not rarest, f"{found} is the rarest pair in {ids}, not the most frequent")
-        expect(False, f"{found} occurs {counts[found]} times in {ids}, another pair {most} times")
+        from_the_left = greedy(data, tokens)
+        from_the_right = greedy(data[::-1], {token[::-1] for token in tokens})
+        expect(
+            found != from_the_left, f"{where}the longest token at each place makes {found}, {right} will do"
+        )
+        expect(
+            found != from_the_right, f"{where}the longest token from the end makes {found}, {right} will do"
+        )
+        expect(found != right + 1, f"{where}{right} will do, yours is {found}: one too many")
+        expect(
+            found > right, f"{where}{found} are too few: every byte belongs to one piece, {right} it takes"
+        )
+        expect(False, f"{where}{right} will do, yours is {found}")
+
+
+def fewest(data: bytes, tokens: set[bytes]) -> int:
+    """The smallest number of pieces, shorter beginnings first."""
+    best = [0]
+    for n in range(1, len(data) + 1):
+        lengths = {1, *(len(token) for token in tokens if data[:n].endswith(token))}
+        best.append(1 + min(best[n - length] for length in lengths))
+    return best[-1]
+
+
+def greedy(data: bytes, tokens: set[bytes]) -> int:
+    """How many pieces there are when the longest token is taken at each place."""
+    count = 0
+    while data:
+        data = data[max([1, *(len(token) for token in tokens if data.startswith(token))]) :]
+        count += 1
+    return count
 
 
 class Undecodable(bytes):
@@ -95,72 +115,3 @@ def read(data: bytes, first=None, shift=6, following=0b00111111, longest=4) -> l
         found.append(value)
         i += length
     return found
-
-
-@exercise(difficulty=2, minutes=15)
-def encode_with(attempt):
-    """attempt(ids, pairs) -> ids joined with learned pairs, the earliest learned first."""
-    for ids, pairs, name in (
-        (list(b"aaabdaaabac"), [(97, 97), (97, 98), (256, 257)], "the example on paper"),
-        (list(b"aabaab"), [(97, 97), (97, 98), (256, 257)], "a new text"),
-        (list(b"abab"), [(98, 97), (97, 98)], "two pairs that want the same letter"),
-        (list(b"aaaaa"), [(97, 97), (256, 256)], "an odd run"),
-        (list(b"xyz"), [(97, 97)], "no learned pair in the text"),
-        ([], [(97, 97)], "no text"),
-        ([97], [(97, 97)], "a single id"),
-        (list(b"abcabc"), [], "no pairs"),
-        (list(b"abcdabcd"), [(99, 100), (98, 256), (97, 98), (97, 257)], "tokens made of tokens"),
-    ):
-        given = list(ids)
-        found = as_list(attempt(given, list(pairs)), f"a list of ids for {name}")
-        expect(given == ids, f"{name}: the list that was given has changed; work on a copy")
-        right = in_order(ids, enumerate(pairs))
-        if found == right:
-            continue
-        learned = list(enumerate(pairs))
-        mistakes = {
-            "a pair is joined everywhere, not only at its first place": in_order(ids, learned, most=1),
-            "join from left to right": in_order(ids[::-1], [(i, pair[::-1]) for i, pair in learned])[::-1],
-            "the earliest learned pair comes first; yours takes the most frequent": (
-                most_frequent_first(ids, pairs)
-            ),
-            "the earliest learned pair comes first; yours begins with the latest": (
-                in_order(ids, learned[::-1])
-            ),
-            "one round is not enough: go on until no learned pair is left": in_order(ids, learned[:1]),
-            "pair i gets the number 256 + i, yours begins at 0": in_order(ids, learned, offset=0),
-            "pair i gets the number 256 + i, yours begins at 257": in_order(ids, learned, offset=257),
-        }
-        for message, wrong in mistakes.items():
-            expect(found != wrong, f"{name}: {message}")
-        expect(False, f"{name}: {ids} with {pairs} is {right}, yours is {found}")
-
-
-def joined(ids: list[int], pair: tuple, new: int, most: int | None = None) -> list[int]:
-    """`ids` with the pair replaced by `new` from left to right, at most `most` times."""
-    result, i, times = [], 0, 0
-    while i < len(ids):
-        if tuple(ids[i : i + 2]) == pair and times != most:
-            result.append(new)
-            times += 1
-            i += 2
-        else:
-            result.append(ids[i])
-            i += 1
-    return result
-
-
-def in_order(ids: list[int], learned, most: int | None = None, offset: int = 256) -> list[int]:
-    """`ids` after joining the numbered pairs one after the other."""
-    for i, pair in learned:
-        ids = joined(ids, pair, offset + i, most)
-    return list(ids)
-
-
-def most_frequent_first(ids: list[int], pairs: list[tuple]) -> list[int]:
-    """`ids` after joining the most frequent of the learned pairs until none is left, of equals the latest."""
-    numbers = {pair: i for i, pair in enumerate(pairs)}
-    while known := Counter(pair for pair in zip(ids, ids[1:], strict=False) if pair in numbers):
-        pair = max(known, key=lambda pair: (known[pair], numbers[pair]))
-        ids = joined(ids, pair, 256 + numbers[pair])
-    return list(ids)

@@ -6,9 +6,8 @@ from gptlib.exercises.notebook import tags_of
 from rules.page import first_line, rule
 from tools.notebooks import CELL_METADATA, KERNEL, LANGUAGE
 
-TAGS = set(
-    "setup proof check stub solution answer widget export-and-prove nbval-ignore-output tinyshakespeare".split()
-)
+TAGS = set("setup proof check stub solution answer widget export-and-prove".split())
+TAGS |= {"nbval-ignore-output", "tinyshakespeare"}
 
 
 @rule

@@ -10,11 +10,6 @@ import numpy as np
 import torch
 
 
-def one_by_one(tokens, start, block_size):
-    places = range(start, start + block_size)
-    return [tokens[i] for i in places], [tokens[i + 1] for i in places]
-
-
 def epochs(n, block, batch, seed, step, *, shuffle=True, by_epoch=True, seeded=True, replace=False):
     """Shuffled epochs, with switches for the bugs."""
     windows = (n - 1) // block
@@ -154,39 +149,12 @@ def span_with(**switches):
 
 
 ALTERNATIVES = {
-    "window": [
-        lambda tokens, s, b: (tokens[s : s + b], tokens[s + 1 : s + b + 1]),
-        one_by_one,
-        lambda tokens, s, b: [tokens.numpy()[s : s + b], tokens.numpy()[s + 1 : s + b + 1]],
-        lambda tokens, s, b: torch.stack([tokens[s : s + b], tokens[s + 1 : s + b + 1]]),
-    ],
     "epoch_starts": [epochs, lambda *given: torch.tensor(epochs(*given))],
     "read_span": [span_by_starts, span_by_walking, lambda *given: tuple(span_by_walking(*given))],
     "write_whole": [write_beside, write_in_a_folder_below, write_with_the_library],
 }
 
 BUGS = {
-    "window": {
-        "targets not shifted": (lambda tokens, s, b: (tokens[s : s + b], tokens[s : s + b]), "shift them"),
-        "inputs and targets exchanged": (
-            lambda tokens, s, b: (tokens[s + 1 : s + b + 1], tokens[s : s + b]),
-            "exchanged",
-        ),
-        "shifted by two": (
-            lambda tokens, s, b: (tokens[s : s + b], tokens[s + 2 : s + b + 2]),
-            "the targets must be [3, 9, 1, 4]",
-        ),
-        "one token short": (
-            lambda tokens, s, b: (tokens[s : s + b - 1], tokens[s + 1 : s + b]),
-            "there must be 4 inputs",
-        ),
-        "start ignored": (lambda tokens, s, b: (tokens[:b], tokens[1 : b + 1]), "begins at start"),
-        "only the last target": (
-            lambda tokens, s, b: (tokens[s : s + b], tokens[s + b : s + b + 1]),
-            "every input has a target",
-        ),
-        "inputs alone": (lambda tokens, s, b: tokens[s : s + b], "2 values"),
-    },
     "epoch_starts": {
         "not shuffled": (epochs_with(shuffle=False), "shuffle"),
         "every epoch alike": (epochs_with(by_epoch=False), "of its own"),

@@ -1,19 +1,33 @@
 """Right and wrong answers to the exercises of chapter 01, on which their checkers are tested."""
 
-from collections import Counter
+import functools
 
 import numpy as np
 
-from gptlib.bpe import merge
+
+def by_recursion(data, tokens):
+    """The first piece is a byte or a token; the rest is the same question."""
+
+    @functools.cache
+    def rest(start):
+        if start == len(data):
+            return 0
+        fitting = [len(token) for token in tokens if data[start:].startswith(token)]
+        return 1 + min(rest(start + length) for length in {1, *fitting})
+
+    return rest(0)
 
 
-def by_sorting(ids):
-    pairs = [(ids[i], ids[i + 1]) for i in range(len(ids) - 1)]
-    return sorted(set(pairs), key=lambda pair: (-pairs.count(pair), pair))[0]
+def longest_first(data, tokens):
+    count = 0
+    while data:
+        data = data[max([1, *(len(token) for token in tokens if data.startswith(token))]) :]
+        count += 1
+    return count
 
 
-def pairs_of(ids):
-    return Counter(zip(ids, ids[1:], strict=False))
+def longest_from_the_end(data, tokens):
+    return longest_first(data[::-1], {token[::-1] for token in tokens})
 
 
 def by_strings(data):
@@ -44,93 +58,24 @@ def read(data, lengths=(128, 224, 240), mask=True, shift=6, strip=0b00111111, mo
     return found
 
 
-def earliest_first(ids, pairs):
-    rank = {pair: i for i, pair in enumerate(pairs)}
-    while known := [pair for pair in zip(ids, ids[1:], strict=False) if pair in rank]:
-        pair = min(known, key=rank.get)
-        ids = merge(ids, pair, 256 + rank[pair])
-    return list(ids)
-
-
-def only_the_first_place(ids, pairs):
-    ids = list(ids)
-    for i, pair in enumerate(pairs):
-        for place in range(len(ids) - 1):
-            if (ids[place], ids[place + 1]) == pair:
-                ids[place : place + 2] = [256 + i]
-                break
-    return ids
-
-
-def from_the_right(ids, pairs):
-    ids = list(ids)
-    for i, (a, b) in enumerate(pairs):
-        ids = merge(ids[::-1], (b, a), 256 + i)[::-1]
-    return ids
-
-
-def latest_first(ids, pairs):
-    ids = list(ids)
-    for i, pair in reversed(list(enumerate(pairs))):
-        ids = merge(ids, pair, 256 + i)
-    return ids
-
-
-def most_frequent_first(ids, pairs):
-    rank = {pair: i for i, pair in enumerate(pairs)}
-    ids = list(ids)
-    while known := Counter(pair for pair in zip(ids, ids[1:], strict=False) if pair in rank):
-        pair = min(known, key=lambda pair: (-known[pair], -rank[pair]))
-        ids = merge(ids, pair, 256 + rank[pair])
-    return ids
-
-
-def in_place(ids, pairs):
-    ids[:] = earliest_first(ids, pairs)
-    return ids
-
-
-def numbers_from_zero(ids, pairs):
-    ids = list(ids)
-    for i, pair in enumerate(pairs):
-        ids = merge(ids, pair, i)
-    return ids
-
-
-def without_overlap(ids):
-    pairs = Counter(zip(ids[::2], ids[1::2], strict=False))
-    return min(pairs, key=lambda pair: (-pairs[pair], pair))
-
-
 ALTERNATIVES = {
-    "most_frequent_pair": [
-        by_sorting,
-        lambda ids: list(by_sorting(ids)),
-        lambda ids: np.array(by_sorting(ids)),
-    ],
+    "fewest_tokens": [by_recursion, lambda *given: np.int64(by_recursion(*given))],
     "code_points": [
         by_strings,
         read,
         lambda data: tuple(read(data)),
         lambda data: np.array(read(data), dtype=int),
     ],
-    "encode_with": [earliest_first, lambda *given: tuple(earliest_first(*given))],
 }
 
 BUGS = {
-    "most_frequent_pair": {
-        "first of equals": (lambda ids: pairs_of(ids).most_common(1)[0][0], "yours is the first"),
-        "highest of equals": (
-            lambda ids: max(pairs_of(ids), key=lambda pair: (pairs_of(ids)[pair], pair)),
-            "yours is the highest",
-        ),
-        "rarest": (lambda ids: min(pairs_of(ids), key=lambda pair: (pairs_of(ids)[pair], pair)), "rarest"),
-        "pairs without overlap": (without_overlap, "overlap"),
-        "most frequent single ids": (
-            lambda ids: tuple(i for i, _ in Counter(ids).most_common(2)),
-            "count pairs of neighbours",
-        ),
-        "with its count": (lambda ids: pairs_of(ids).most_common(1), "2 values"),
+    "fewest_tokens": {
+        "longest at each place": (longest_first, "longest token at each place"),
+        "longest from the end": (longest_from_the_end, "from the end"),
+        "one too many": (lambda *given: by_recursion(*given) + 1, "one too many"),
+        "tokens that do not cover": (lambda data, tokens: min(len(data), len(tokens)), "too few"),
+        "single bytes only": (lambda data, tokens: len(data), "will do"),
+        "a float": (lambda *given: float(by_recursion(*given)), "a whole number"),
     },
     "code_points": {
         "the bytes themselves": (list, "these are the bytes"),
@@ -146,18 +91,5 @@ BUGS = {
         "characters": (lambda data: "".join(map(chr, read(data))), "a list of numbers"),
         "decoded": (lambda data: [ord(character) for character in data.decode()], "decode"),
         "decoded in slices": (lambda data: [ord(character) for character in data[:].decode()], "decode"),
-    },
-    "encode_with": {
-        "only the first place": (only_the_first_place, "at its first place"),
-        "from the right": (from_the_right, "left to right"),
-        "latest pair first": (latest_first, "begins with the latest"),
-        "most frequent pair first": (most_frequent_first, "takes the most frequent"),
-        "only one round": (
-            lambda ids, pairs: merge(ids, pairs[0], 256) if pairs else list(ids),
-            "one round",
-        ),
-        "changes the list it was given": (in_place, "copy"),
-        "numbers from 0": (numbers_from_zero, "begins at 0"),
-        "text": (lambda *given: str(earliest_first(*given)), "a list of ids"),
     },
 }
