@@ -124,6 +124,7 @@ def write_module(path: Path, source: str) -> bool:
     """Write a module unless it holds just that; True when it changed."""
     if path.exists() and path.read_text(encoding="utf-8") == source:
         return False
+    path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, source)
     return True
 

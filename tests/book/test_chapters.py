@@ -7,7 +7,7 @@ from rules import book_pages
 from tools.chapters import ROOT, Chapter, chapters, contents, row_of, with_contents
 
 BOOK = chapters()
-BY_HAND = {"files", "cli"}  # modules beside those that the notebooks export
+BY_HAND = {"files", "cli", "mine"}  # modules beside those that the notebooks export
 ROW = """
 [05_attention]
 title = "Attention"

@@ -1,6 +1,7 @@
 """tools/notebooks.py on a copy of the book: export, clean, execute, badges."""
 
 import copy
+import json
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ import nbformat
 import pytest
 from nbstripout import strip_output
 
-from gptlib.exercises.notebook import blank_module, modules_of, read_notebook
+from gptlib.exercises.notebook import blank_module, modules_of, read_notebook, unmarked
 from rules import Page
 from rules.anatomy import badges_fit
 from tools import notebooks as tools
@@ -64,6 +65,8 @@ def test_nbdev_itself_exports_the_same(copied_book):
             written.append(module)
             blank = blank_module(notebook, path.stem, module)
             (copied_book / "gptlib" / f"{module}.py").write_text(blank, encoding="utf-8")
+        copy = copied_book / "notebooks" / path.name  # without the marks of what the workbook leaves out
+        copy.write_text(json.dumps(unmarked(notebook)), encoding="utf-8")
     command = [sys.executable, "-c", "from nbdev.doclinks import nbdev_export; nbdev_export()"]
     subprocess.run(command, cwd=copied_book, check=True, capture_output=True)
     for module in written:

@@ -14,6 +14,7 @@ import nbformat
 from gptlib.files import write_text
 from tools import notebooks
 from tools.chapters import LIST, ROOT, Chapter, chapters, row_of
+from tools.workbook import write_template
 
 TEMPLATES = Path(__file__).parent
 FIRST = 18  # the numbers below are the book's own
@@ -36,6 +37,7 @@ def begin_chapter(name: str) -> None:
     notebooks.write_contents()
     notebooks.export(notebook)
     notebooks.execute(notebook)
+    write_template(notebook, notebooks.WORKBOOKS)
     for path in (notebook, notebooks.PACKAGE / f"{name}.py", *files_of(name).values()):
         print(path.relative_to(ROOT).as_posix())
 
