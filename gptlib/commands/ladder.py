@@ -8,7 +8,7 @@ from tqdm.auto import tqdm
 from gptlib.commands.text import text_of
 from gptlib.data import split
 from gptlib.files import write_text
-from gptlib.loss import BEST, FEWEST, best_ngram, fits, ladder
+from gptlib.ngram import BEST, FEWEST, best_ngram, fits, ladder
 from gptlib.tokenizer import CharTokenizer
 
 

@@ -10,16 +10,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from gptlib.data import load_corpus, split
-from gptlib.loss import (
-    NGram,
-    PlainNGram,
-    best_ngram,
-    bits_per_character,
-    cross_entropy,
-    evaluate,
-    ladder,
-    log_softmax,
-)
+from gptlib.loss import NGram, bits_per_character, cross_entropy, evaluate, ladder, log_softmax
+from gptlib.ngram import PlainNGram, best_ngram
 from gptlib.tokenizer import CharTokenizer
 
 
