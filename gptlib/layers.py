@@ -55,9 +55,9 @@ def gelu_exact(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
 def gelu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """GPT-2's activation: x times (nearly) the probability that a standard normal number is below x.
 
-    The tanh form of Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016), which GPT-2 was trained with,
-    written with a sigmoid: ½(1 + tanh u) = σ(2u). In float16 its gradient needs |x| ≤ 255.
+    The tanh form of Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016), which GPT-2 was trained with.
     """
+    # ½(1 + tanh u) = σ(2u) saves two passes over the tensor. In float16 the gradient needs |x| ≤ 255.
     a = 2 * math.sqrt(2 / math.pi)
     return x * torch.sigmoid(x * (a + a * 0.044715 * x.square()))
     # end
