@@ -4,8 +4,9 @@ import random
 
 import regex
 
-from gptlib.bpe import joined, learn_merges, merge, visible_bytes
+from gptlib.bpe import apply_merges, joined, learn, learn_merges, merge, visible_bytes
 from gptlib.data import load_corpus
+from gptlib.tokenizer import BPETokenizer
 
 # tiktoken's own pattern for GPT-2
 PATTERN = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"""
@@ -68,3 +69,36 @@ def test_every_byte_is_spelled_by_one_visible_character():
     spelled = visible_bytes()
     assert sorted(spelled) == list(range(256)) and len(set(spelled.values())) == 256
     assert not any(character.isspace() for character in spelled.values()) and spelled[32] == "Ġ"
+
+
+def test_the_plain_forms_are_the_fast_ones():
+    pairs, left = learn(list(b"the_theatre_there_"), 8)
+    assert learn_merges("theatre", 6) == learn(list(b"theatre"), 6)[0]
+    assert apply_merges(list(b"the_theatre_there_"), numbered(pairs)) == left
+    draw = random.Random(1)
+    merges = numbered(learn_merges(PLAYS, 100))
+    for length in range(80):
+        ids = [draw.choice(b"aaetheo  nd") for _ in range(length)]
+        assert tuple(apply_merges(ids, merges)) == joined(ids, merges)
+        assert learn(ids, 5)[0] == naive_merges_of_one(ids, 5)
+    assert learn([], 3) == ([], []) and learn([5], 3) == ([], [5])
+
+
+def naive_merges_of_one(ids: list[int], count: int) -> list[tuple[int, int]]:
+    """What one list of ids teaches, by counting slices."""
+    pairs, text = [], tuple(ids)
+    for new in range(256, 256 + count):
+        found = [text[i : i + 2] for i in range(len(text) - 1)]
+        if not found:
+            break
+        best = min(sorted(set(found)), key=lambda pair: -found.count(pair))
+        pairs.append(best)
+        text = tuple(merge(list(text), best, new))
+    return pairs
+
+
+def test_short_and_long_pretokens_are_encoded_alike():
+    tokenizer = BPETokenizer(learn_merges(PLAYS, 100))
+    for length in (1, 31, 32, 33, 64):
+        word = ("the" * length)[:length]
+        assert tokenizer.encode_pretoken(word) == joined(list(word.encode()), tokenizer.merges)

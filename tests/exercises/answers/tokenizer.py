@@ -73,7 +73,7 @@ BUGS = {
         "longest at each place": (longest_first, "longest token at each place"),
         "longest from the end": (longest_from_the_end, "from the end"),
         "one too many": (lambda *given: by_recursion(*given) + 1, "one too many"),
-        "tokens that do not cover": (lambda data, tokens: min(len(data), len(tokens)), "too few"),
+        "a byte in no piece": (lambda data, tokens: by_recursion(data[1:], tokens), "too few"),
         "single bytes only": (lambda data, tokens: len(data), "will do"),
         "a float": (lambda *given: float(by_recursion(*given)), "a whole number"),
     },
