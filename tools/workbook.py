@@ -36,9 +36,14 @@ def blanked(source: str) -> str:
 
 def template(book: dict, name: str) -> dict:
     """The workbook of the notebook called NAME: without outputs, tasks open, solutions folded."""
-    cells = []
+    cells, books_version = [], []
     for cell in book["cells"]:
         cells += workbook_cells(copy.deepcopy(cell), name, bool(modules_of(book)))
+        if cell["cell_type"] == "code" and "# blank" in source_of(cell):
+            books_version = [folded(cell, "The book's version", without_marks(source_of(cell)))]
+        elif "check" in tags_of(cell):  # below the check and its hints
+            cells += books_version
+            books_version = []
     return {**book, "cells": cells}
 
 
@@ -60,7 +65,7 @@ def workbook_cells(cell: dict, name: str, has_modules: bool) -> list[dict]:
     if "solution" in tags:
         return [folded(cell, "Solution", source.removeprefix("# @title Solution\n"))]
     if "# blank" in source:
-        return [with_source(cell, blanked(source)), folded(cell, "The book's version", without_marks(source))]
+        return [with_source(cell, blanked(source))]
     return [cell]
 
 
@@ -73,7 +78,7 @@ def check_cells(cell: dict, source: str) -> list[dict]:
                 r"^Hint: (.+?)(?=^Hint: |\Z)", textwrap.dedent(ast.get_docstring(node) or ""), re.M | re.S
             )
             text = "\n".join(
-                f"<details><summary>Hint {n}</summary>{' '.join(hint.split())}</details>"
+                f"<details><summary>Hint {n}</summary>\n\n{' '.join(hint.split())}\n\n</details>"
                 for n, hint in enumerate(hints, start=1)
             )
             if text:
