@@ -28,9 +28,9 @@ def merge(ids: list[int], pair: tuple[int, int], new: int) -> list[int]:
 
     `merge([1, 2, 3, 1, 2], (1, 2), 4)` is `[4, 3, 4]`.
     """
-    out = []
+    out, (first, second) = [], pair
     for i in ids:
-        if out and (out[-1], i) == pair:
+        if i == second and out and out[-1] == first:
             out[-1] = new
         else:
             out.append(i)

@@ -2,9 +2,9 @@
 
 LEARN_BEST = "best = min(counts, key=lambda pair: (-counts[pair], pair))"
 EARLIEST = "earliest = min(zip(ids, ids[1:]), key=lambda pair: merges.get(pair, math.inf))"
-MERGE = """    out = []
+MERGE = """    out, (first, second) = [], pair
     for i in ids:
-        if out and (out[-1], i) == pair:
+        if i == second and out and out[-1] == first:
             out[-1] = new
         else:
             out.append(i)
@@ -80,14 +80,14 @@ BUGS = {
             "    ids = ids[::-1]\n    pair = pair[::-1]\n" + MERGE.replace("return out", "return out[::-1]"),
             "left to right",
         ),
-        ("== pair:", "== pair and new not in out:", "only the first"),
+        ("out[-1] == first:", "out[-1] == first and new not in out:", "only the first"),
         (
             MERGE,
             "    for i in range(len(ids) - 2, -1, -1):\n        if (ids[i], ids[i + 1]) == pair:\n"
             "            ids[i : i + 2] = [new]\n    return ids",
             "has changed",
         ),
-        ("(out[-1], i) == pair", "out[-1] in pair and i in pair", "it is"),
+        ("i == second and out and out[-1] == first", "out and out[-1] in pair and i in pair", "it is"),
     ],
     "learn": [
         (LEARN_BEST, "best = counts.most_common(1)[0][0]", "yours is the first"),
