@@ -8,6 +8,7 @@ import sys
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 
 from gptlib import mine
 from gptlib.exercises.notebook import read_notebook, source_of, tags_of
@@ -88,6 +89,23 @@ def test_copies_are_never_overwritten(tmp_path):
     assert (folder / "01_a.ipynb").read_text(encoding="utf-8") == "filled in"
     assert (folder / "02_b.ipynb").read_text(encoding="utf-8") == "new"
     assert copy_workbooks(templates, folder) == (0, 2)
+
+
+SOME = None if os.environ.get("GPTLIB_STRESS") else ["01", "05"]  # `make full` runs all
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("path", tools.notebooks(SOME), ids=lambda path: path.stem)
+def test_an_untouched_workbook_runs_from_top_to_bottom(path, place, monkeypatch):
+    """A task that is open says so, and the book's version takes its place."""
+    monkeypatch.delenv("GPTLIB_CHECK_SHAPES", raising=False)  # chapter 14 compiles
+    notebook = nbformat.read(tools.WORKBOOKS / path.name, as_version=4)
+    where = {"metadata": {"path": str(place.parent)}}
+    NotebookClient(notebook, timeout=600, kernel_name="python3", resources=where).execute()
+    said = "".join(o.get("text", "") for cell in notebook.cells for o in cell.get("outputs", []))
+    checks = sum(cell.source.startswith("workbook.check(") for cell in notebook.cells)
+    assert said.count(": open. The cells below use the book's until you write yours") == checks
+    assert not place.exists()
 
 
 # --- checks in the notebook
