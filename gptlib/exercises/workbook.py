@@ -34,6 +34,9 @@ class Workbook:
 
     def check(self, definition: str) -> Verdict:
         """Say in one line whether the reader's definition is right. Where it is open, the book's takes its place."""
+        if definition not in self.namespace:
+            print(f"{definition}: not there. Run the cell that defines it first")
+            return Verdict(False)
         attempt = self.namespace[definition]
         try:
             self.checks[definition](attempt)
@@ -68,6 +71,9 @@ class Workbook:
                 f"{self.name}.ipynb is not in this folder" if saved is None else "GPTLIB_MINE is not set"
             )
             print(f"nothing was exported: {missing}")
+            return
+        if wrong := no_python(saved):
+            print(f"nothing was exported: {wrong}")
             return
         notebook, yours = filled(saved, self.book)
         if not yours:
@@ -120,6 +126,22 @@ def is_exported(cell: dict) -> bool:
     return cell["cell_type"] == "code" and source_of(cell).startswith(("#| export", "#|export"))
 
 
+def no_python(notebook: dict) -> str:
+    """Which exported cell is no Python, and where; "" if all are."""
+    for cell in notebook["cells"]:
+        if is_exported(cell):
+            try:
+                ast.parse(source_of(cell))
+            except SyntaxError as error:
+                return f"line {error.lineno} of the cell that begins {beginning(cell)!r} is no Python"
+    return ""
+
+
+def beginning(cell: dict) -> str:
+    """The first line of an exported cell below its directive."""
+    return next(iter(source_of(cell).splitlines()[1:]), "")
+
+
 def source_of_definition(notebook: dict, definition: str) -> str:
     """The text of the exported cell that holds a function or class; KeyError when none does."""
     for cell in notebook["cells"]:
@@ -131,8 +153,12 @@ def source_of_definition(notebook: dict, definition: str) -> str:
 def filled(saved: dict, book: dict) -> tuple[dict, list[str]]:
     """The reader's notebook with the book's exported cell for each that is open or gone, and what is the reader's."""
     books = {cell["id"]: cell for cell in book["cells"] if is_exported(cell)}
+    present = {cell.get("id") for cell in saved["cells"]}
     kept, yours = [], []
     for cell in saved["cells"]:
+        if cell.get("id") in books:  # before it, what is gone and stood before it
+            while (id := next(iter(books))) != cell["id"] and id not in present:
+                kept.append(books.pop(id))
         same = books.pop(cell.get("id"), None)
         written = is_exported(cell) and not is_open_cell(cell)
         kept.append(cell if same is None or written else same)
@@ -160,7 +186,8 @@ def written_in(folder: Path) -> dict[str, str]:
     """The definitions that the reader has written in the workbooks of a folder, with their text."""
     found = {}
     for path in sorted(folder.glob("[0-9][0-9]_*.ipynb")):
-        for cell in read_notebook(path)["cells"]:
+        notebook = read_notebook(path)
+        for cell in [] if no_python(notebook) else notebook["cells"]:
             if is_exported(cell) and not is_open_cell(cell):
                 source = source_of(cell)
                 for node in ast.parse(source).body:

@@ -12,7 +12,7 @@ from nbclient import NotebookClient
 
 from gptlib import mine
 from gptlib.exercises.notebook import read_notebook, source_of, tags_of
-from gptlib.exercises.workbook import Workbook, filled
+from gptlib.exercises.workbook import Workbook, filled, overview
 from tools import notebooks as tools
 from tools.chapters import ROOT
 from tools.workbook import blanked, copy_workbooks, template
@@ -143,6 +143,32 @@ def test_what_is_open_or_gone_is_the_books():
     assert text.count("class CausalSelfAttention") == 1 and text.count("def attention_weights") == 1
 
 
+def test_what_is_gone_comes_back_in_its_place():
+    saved = with_task_written(template(BOOK, ATTENTION), "causal_mask", MASK)
+    saved["cells"] = [c for c in saved["cells"] if "from gptlib.layers import Dropout" not in source_of(c)]
+    notebook, _ = filled(saved, BOOK)
+    exported = [source_of(c) for c in notebook["cells"] if source_of(c).startswith("#| export")]
+    assert "from gptlib.layers import Dropout" in exported[0] and "def causal_mask" in exported[1]
+
+
+def test_a_cell_that_is_no_python_is_named(place, capsys):
+    saved = with_task_written(template(BOOK, ATTENTION), "causal_mask", "return torch.ones((T, T)")
+    save(saved, place.parent)
+    Workbook(ATTENTION, {}).export()
+    said = capsys.readouterr().out
+    assert "nothing was exported: line" in said and "def causal_mask(" in said and "is no Python" in said
+    assert "attention        3        0   no" in overview(place.parent)
+    assert not Workbook(ATTENTION, {}).check("causal_mask")
+    assert "causal_mask: not there. Run the cell that defines it first" in capsys.readouterr().out
+
+
+def test_checks_that_do_not_end_are_given_up(place, monkeypatch):
+    place.mkdir()
+    (place / "attention.py").write_text("while True:\n    pass\n", encoding="utf-8")
+    monkeypatch.setattr(mine, "LONGEST", 3)
+    assert "not done after 3 s" in mine.failed_check("attention")
+
+
 def test_an_untouched_workbook_exports_nothing(place, capsys):
     save(template(BOOK, ATTENTION), place.parent)
     Workbook(ATTENTION, {}).export()
@@ -184,6 +210,16 @@ def test_an_exported_module_takes_the_books_place_until_it_breaks(place, capsys)
     assert python(USE).stderr == "yours: attention\n"
     module.with_suffix(".stamp.json").unlink()
     assert python(USE).stderr == "yours: attention\n" and module.with_suffix(".stamp.json").exists()
+
+
+def test_a_hash_is_that_of_the_module_in_use(tmp_path):
+    path = tmp_path / "attention.py"
+    path.write_text("x = 1\n", encoding="utf-8")
+    finder = mine.Finder({"gptlib.attention": path})
+    before = dict(finder.hashes)
+    path.write_text("x = 2\n", encoding="utf-8")  # exported again meanwhile
+    assert finder.hashes == before == {"attention": finder.hashes["attention"]}
+    assert mine.Finder({"gptlib.attention": path}).hashes != before
 
 
 def test_only_modules_of_the_book_are_replaced(place):

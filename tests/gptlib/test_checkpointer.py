@@ -247,7 +247,7 @@ def save_in_place(state):
     files = {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.glob("[!m]*")}
     files["model.safetensors"] = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     own = hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
-    (folder / "manifest.json").write_text(json.dumps({"files": files, "manifest": own}))
+    (folder / "manifest.json").write_text(json.dumps({"files": files, "manifest": own}), encoding="utf-8")
 
 def write_for_ever(line):
     plug = Checkpointer(place, sound.model_config, sound.train_config, sound.tokenizer)

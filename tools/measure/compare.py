@@ -39,7 +39,7 @@ runpy.run_path("prepare.py")
 def gpu() -> dict:
     """What a part ran on: the GPU's name and serial number, and how fast a bf16 product is there just now."""
     query = ["nvidia-smi", "--query-gpu=name,serial", "--format=csv,noheader", f"--id={visible_gpu()}"]
-    output = subprocess.run(query, capture_output=True, text=True, check=True).stdout
+    output = subprocess.run(query, capture_output=True, encoding="utf-8", check=True).stdout
     name, serial = output.strip().split(", ")
     product = statistics.median(product_times(torch.bfloat16))
     return {"gpu": name, "serial": serial, "product_tflops": round(teraflops(product))}
