@@ -108,7 +108,17 @@ BEST = TrainConfig(
     eval_interval=250,
     sample_interval=500,
 )
-RACE = replace(BEST, max_steps=560, min_learning_rate=0.0, decay="linear", weight_decay=0.2, eval_interval=280, sample_interval=0)
+RACE = replace(
+    BEST,
+    max_steps=520,
+    learning_rate=4e-3,
+    min_learning_rate=0.0,
+    muon_learning_rate=0.04,
+    decay="linear",
+    weight_decay=0.3,
+    eval_interval=260,
+    sample_interval=0,
+)
 GPT2 = TrainConfig(
     5000,
     batch_size=512,  # × 1,024 tokens: half a million, as GPT-2 had
@@ -127,7 +137,7 @@ PRESETS = {
     "char-cpu": RunConfig(GPTConfig(65, block_size=128, n_layer=3, n_head=4, n_embd=128), ON_CPU),
     "bpe-cpu": RunConfig(GPTConfig(1024, block_size=128, n_layer=3, n_head=4, n_embd=128), ON_CPU, "bpe"),
     "char-gpu": RunConfig(GPTConfig(65, 256, n_layer=6, n_head=6, n_embd=384, dropout=0.3), ON_GPU),
-    "char-gpu-race": RunConfig(GPTConfig(65, 256, n_layer=6, n_head=6, n_embd=384, dropout=0.1), RACE),
-    "char-gpu-best": RunConfig(GPTConfig(65, 256, n_layer=6, n_head=6, n_embd=384, dropout=0.3), BEST),
+    "char-gpu-race": RunConfig(GPTConfig(65, 256, n_layer=6, n_head=6, n_embd=384, dropout=0.05, bias=False), RACE),
+    "char-gpu-best": RunConfig(GPTConfig(65, 256, n_layer=6, n_head=6, n_embd=384, dropout=0.3, bias=False), BEST),
     "gpt2-124m": RunConfig(GPTConfig(50257, 1024, n_layer=12, n_head=12, n_embd=768), GPT2, "gpt2"),
 }
