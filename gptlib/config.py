@@ -100,20 +100,18 @@ ON_GPU = TrainConfig(3000, batch_size=64, eval_interval=100, sample_interval=250
 BEST = TrainConfig(
     2500,
     batch_size=64,
-    learning_rate=3e-3,
+    learning_rate=4e-3,
     min_learning_rate=1e-5,
     warmup_steps=50,
     optimizer="muon",
-    muon_learning_rate=0.03,
+    muon_learning_rate=0.04,
     eval_interval=250,
     sample_interval=500,
 )
 RACE = replace(
     BEST,
     max_steps=520,
-    learning_rate=4e-3,
     min_learning_rate=0.0,
-    muon_learning_rate=0.04,
     decay="linear",
     weight_decay=0.3,
     eval_interval=260,

@@ -25,12 +25,16 @@ CANDIDATES = {  # what is changed of a preset
         "higher rates": {"learning_rate": 5e-3, "muon_learning_rate": 0.025},
         "three layers": {"n_layer": 3, "max_steps": 2000},
     },
-    "char-gpu-race": {"as it is": {}, "dropout 0.05": {"dropout": 0.05}},
+    "char-gpu-race": {
+        "as it is": {},
+        "lower rates": {"learning_rate": 3e-3, "muon_learning_rate": 0.03, "max_steps": 540},
+        "with biases": {"bias": True},
+    },
     "char-gpu-best": {
         "as it is": {},
-        "dropout 0.35": {"dropout": 0.35},
+        "lower rates": {"learning_rate": 3e-3, "muon_learning_rate": 0.03},
+        "with biases": {"bias": True},
         "shorter": {"max_steps": 2000, "dropout": 0.25},
-        "larger batch": {"batch_size": 128, "max_steps": 1500, "dropout": 0.35},
     },
 }
 
