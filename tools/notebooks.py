@@ -7,12 +7,14 @@ import re
 import sys
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
 
 from gptlib.exercises.notebook import checks_sources, exported_sources, read_notebook, write_module
 from gptlib.files import write_text
+from tools import reveals
 from tools.chapters import ROOT, chapters, contents, with_contents
 from tools.environment import ENVIRONMENT
 from tools.workbook import copy_workbooks, write_template
@@ -115,6 +117,18 @@ def cleaned(notebook) -> str:
     return nbformat.writes(notebook) + "\n"
 
 
+def changed(path: Path, change: Callable[[nbformat.NotebookNode], None]) -> None:
+    """Change a notebook as a file, without running it."""
+    notebook = nbformat.read(path, as_version=4)
+    change(notebook)
+    write_text(path, cleaned(notebook))
+
+
+def withhold(path: Path) -> None:
+    """Withhold the truths of a notebook's predictions in what is stored."""
+    changed(path, reveals.convert)
+
+
 # --- what stands in every notebook, and the tables of contents
 
 
@@ -187,6 +201,7 @@ def arguments() -> argparse.Namespace:
     command.add_argument("--check", action="store_true", help="change nothing; fail where a module differs")
     commands.add_parser("execute", help="run notebooks in place").add_argument("names", nargs="*")
     commands.add_parser("clean", help="remove what a reader does not see").add_argument("names", nargs="*")
+    commands.add_parser("reveals", help="withhold the truths of predictions").add_argument("names", nargs="*")
     commands.add_parser("contents", help="write README's and 00's tables from chapters.toml")
     commands.add_parser("workbook", help="write the workbooks' templates from the notebooks")
     commands.add_parser("mine", help="copy the workbooks into mine/ for the reader; keep what is there")
@@ -228,7 +243,7 @@ def main() -> None:
             if export(path):
                 print(f"exported {path.stem}")
     else:
-        work = {"execute": execute, "clean": clean}[args.command]
+        work = {"execute": execute, "clean": clean, "reveals": withhold}[args.command]
         for path in notebooks(args.names):
             start = time.perf_counter()
             work(path)

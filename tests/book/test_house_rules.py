@@ -4,10 +4,12 @@ import nbformat
 import pytest
 
 import rules
+from gptlib.exercises.predictions import hidden, sealed
 from rules import Page, book_pages, complaints
 from rules.links import broken_links, links_resolve
 from tools import notebooks as tools
 from tools.chapters import ROOT, Chapter
+from tools.reveals import SUMMARY
 
 PAGES = book_pages()
 
@@ -59,6 +61,7 @@ BOOK = [
     Chapter(18, "more", "More", ("more",), "", (20, 0), "side path"),
 ]
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+FOLDED_OUTPUT = {"jupyter": {"outputs_hidden": True}, "collapsed": True}
 TITLE = """# 05 · Attention
 
 How? See [the data](../data/README.md) and [below](#Second-half:-more).
@@ -102,7 +105,8 @@ assert exercises.twice(twice)"""
 
 def good_notebook() -> dict:
     """A small notebook against which no rule has anything to say; the keys name its cells."""
-    hidden = {"jupyter": {"outputs_hidden": True}, "collapsed": True}
+    digits, table = sealed("1.235 nats", "1\n2").split("-")
+    withheld = hidden("sum", f"{digits}-{table}")
     cells = {
         "title": text(TITLE),
         "setup": code('# @title Setup\nREPOSITORY = ""', "setup", **FOLDED),
@@ -113,8 +117,12 @@ def good_notebook() -> dict:
         "proof": code("# The sum of nothing\nassert total(torch.zeros(1, 1)) == 0", "proof"),
         "guess": code('predictions.guess("sum", None)'),
         "answer": code(
-            'predictions.reveal("sum", 1)', "answer", outputs=[printed("sum: 1.2346\n")], **hidden
+            'predictions.reveal("sum", 1.2346, "nats")',
+            "answer",
+            outputs=[shown(**{"text/html": withheld[1], "text/plain": withheld[0]})],
         ),
+        "measured": text(f"{SUMMARY}\n\n1.235 nats.\n\n```text\n1\n2\n```\n\n</details>"),
+        "folded": code("print(1)", outputs=[printed("1")], **FOLDED_OUTPUT),
         "widget": code("slider", "widget"),
         "driver": code(
             "slider.value = 2\nassert slider.state == 2",
@@ -198,7 +206,7 @@ VIOLATIONS = {
     "metadata_is_what_jupyterlab_writes": [
         metadata("driver", execution={}),
         metadata("title", tags=["proof"]),
-        metadata("answer", tags=["answer"], jupyter={"outputs_hidden": True}),
+        metadata("folded", jupyter={"outputs_hidden": True}),
         lambda notebook: cell_of(notebook, "export").update(id="title"),
         of_notebook(widgets={}),
         of_notebook(kernelspec={"name": "python3", "display_name": "Python 3"}),
@@ -244,10 +252,19 @@ VIOLATIONS = {
         replaced("guess", "None", "3"),
         replaced("guess", "sum", "mean"),
         replaced("answer", "predictions.reveal", "print"),
-        metadata("answer", jupyter={"outputs_hidden": True}),
-        metadata("answer", tags=["answer"]),
+        metadata("answer"),
+        source("answer", 'predictions.reveal("sum", 1)\nprint(1)'),
         source("answer", "1"),
         source("board", "1"),
+    ],
+    "truths_are_withheld": [
+        output("answer", printed("sum: 1.235 nats")),
+        output("answer"),
+        lambda notebook: cell_of(notebook, "answer")["outputs"].append(printed("1.235")),
+        metadata("answer", tags=["answer"], **FOLDED_OUTPUT),
+        without("measured"),
+        replaced("measured", "1.235", "1.234"),
+        replaced("measured", "2\n```", "3\n```"),
     ],
     "widgets_are_driven": [
         output("widget", shown(**{"text/plain": "VBox()"})),

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from gptlib.exercises import Predictions, exercise, expect
+from gptlib.exercises import exercise, expect
 from gptlib.exercises.chapter import builds_on
 from gptlib.exercises.notebook import PACKAGE, blank_module, modules_of, read_notebook, source_of, tags_of
 from tools import notebooks as tools
@@ -162,7 +162,7 @@ def test_answers_belong_to_exercises():
     assert not strangers, f"answers to exercises that do not exist: {strangers}"
 
 
-# --- exercise, expect, Predictions ---
+# --- exercise, expect ---
 
 
 @exercise(difficulty=1, minutes=5)
@@ -207,39 +207,6 @@ def test_a_checker_prints_one_line_and_says_whether_all_is_right(attempt, line, 
 def test_a_checker_is_silent_in_a_notebook_but_for_its_line():
     assert doubled(lambda x: 2 * x)._ipython_display_() is None
     assert (doubled.__name__, doubled.difficulty, doubled.minutes) == ("doubled", 1, 5)
-
-
-def test_guesses_stand_beside_the_truth(capsys):
-    predictions = Predictions()
-    predictions.guess("loss", 2.5)
-    predictions.guess("heads", None)
-    predictions.reveal("loss", 1.25, "nats")
-    predictions.reveal("heads", 12_345)
-    assert capsys.readouterr().out.splitlines() == [
-        "loss: you guessed 2.5; measured:",
-        "1.25 nats",
-        "heads: no guess; measured:",
-        "12,345",
-    ]
-    predictions.board()
-    header, loss, heads = capsys.readouterr().out.splitlines()
-    assert header.split() == ["guess", "truth", "ratio"]
-    assert loss.split() == ["loss", "2.5", "1.25", "2.00"]
-    assert heads.split() == ["heads", "no", "guess", "12,345"]
-
-
-@pytest.mark.parametrize("value", ["2.5", True, float("nan"), float("inf"), [1]])
-def test_a_guess_must_be_a_number(value):
-    with pytest.raises(ValueError, match="is no number: write a guess such as 0.5, or None"):
-        Predictions().guess("loss", value)
-
-
-def test_a_truth_of_zero_has_no_ratio(capsys):
-    predictions = Predictions()
-    predictions.guess("change", 1)
-    predictions.reveal("change", 0.0)
-    predictions.board()
-    assert capsys.readouterr().out.splitlines()[-1].split() == ["change", "1", "0"]
 
 
 # --- the last cell of a chapter, in a book of two chapters ---

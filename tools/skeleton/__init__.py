@@ -19,7 +19,7 @@ from tools.workbook import write_template
 TEMPLATES = Path(__file__).parent
 FIRST = 18  # the numbers below are the book's own
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
-METADATA = {"setup": FOLDED, "solution": FOLDED, "answer": {"jupyter": {"outputs_hidden": True}}}
+METADATA = {"setup": FOLDED, "solution": FOLDED}
 
 
 def begin_chapter(name: str) -> None:

@@ -11,6 +11,17 @@ from tools.chapters import Chapter, chapters
 from tools.notebooks import NOTEBOOKS, notebooks, repository
 
 RULES: list[Callable] = []
+# These chapters are being rewritten: what the commands of tools/notebooks.py make of a chapter is not asked
+# of them yet. Run these commands on each, then empty the list.
+NOT_CONVERTED = (
+    "06_block",
+    "07_gpt",
+    "08_backprop",
+    "09_optimizer",
+    "10_training",
+    "11_checkpoint",
+    "12_generation",
+)
 
 
 def rule(function: Callable) -> Callable:
@@ -37,6 +48,11 @@ class Page:
     def row(self) -> Chapter | None:
         """The page's row in chapters.toml."""
         return next((chapter for chapter in self.book if chapter.stem == self.name), None)
+
+    @property
+    def converted(self) -> bool:
+        """Whether the page is held against the rules of NOT_CONVERTED's chapters too."""
+        return self.name not in NOT_CONVERTED
 
     def code(self, tag: str | None = None) -> list[dict]:
         """The code cells, or those with a tag."""
