@@ -32,7 +32,12 @@ def convert(notebook: NotebookNode) -> None:
             board.guesses = dict.fromkeys(names)
             cell.outputs = [display(*board.rows_shown())]
     notebook.cells = cells
-    for count, cell in enumerate([cell for cell in cells if cell.cell_type == "code"], start=1):
+    renumber(notebook)
+
+
+def renumber(notebook: NotebookNode) -> None:
+    """Count the code cells of an executed notebook from 1 on, as a run would."""
+    for count, cell in enumerate([cell for cell in notebook.cells if cell.cell_type == "code"], start=1):
         cell.execution_count = count
         for output in cell.outputs:
             if output.output_type == "execute_result":

@@ -77,6 +77,10 @@ class GuessField(widgets.VBox):
         elif (value := number(self.text.value)) is None:
             self.say(f"{self.text.value!r} is no number" if self.text.value else "Write a number first")
         else:
+            if self.slider is not None:
+                self.slider.unobserve(self.follow, "value")
+                self.slider.value = value  # the nearest end where it lies outside
+                self.slider.observe(self.follow, "value")
             self.on_guess(value)
 
     def say(self, text: str) -> None:

@@ -10,6 +10,7 @@ from rules.links import broken_links, links_resolve
 from tools import notebooks as tools
 from tools.chapters import ROOT, Chapter
 from tools.reveals import SUMMARY
+from tools.solutions import folded, solutions_of
 
 PAGES = book_pages()
 
@@ -90,17 +91,11 @@ IMPORTS = """import torch
 from gptlib.exercises.chapters import attention as exercises
 from gptlib.data import split
 """
-STUB = """def twice(x):
+STUB = """def leaks(f, T, C):
     raise NotImplementedError
 
 
-exercises.twice(twice)"""
-SOLUTION = """# @title Solution
-def twice(x):
-    return 2 * x
-
-
-assert exercises.twice(twice)"""
+exercises.leaks(leaks)"""
 
 
 def good_notebook() -> dict:
@@ -133,7 +128,7 @@ def good_notebook() -> dict:
         ),
         "half": text("## Second half: more"),
         "stub": code(STUB, "stub"),
-        "solution": code(SOLUTION, "solution", **FOLDED),
+        "solution": text(folded(solutions_of("attention")["leaks"])),
         "board": code("predictions.board()"),
         "last": code('export_chapter("05_attention", globals())', "export-and-prove"),
     }
@@ -242,11 +237,11 @@ VIOLATIONS = {
     "has_proofs_and_exercises": [without("proof"), source("proof", "total(1)"), metadata("stub")],
     "exercises_are_complete": [
         replaced("stub", "raise NotImplementedError", "return 2 * x"),
+        replaced("stub", "exercises.", "other."),
+        replaced("stub", "exercises.leaks", "exercises.twice"),
         without("solution"),
-        metadata("solution", tags=["solution"]),
-        metadata("solution", tags=["solution"], **{**FOLDED, "jupyter": {}}),
-        replaced("solution", "# @title Solution", "# Solution"),
-        replaced("solution", "assert exercises", "exercises"),
+        replaced("solution", "f, T, C", "f, T"),
+        lambda notebook: cell_of(notebook, "board")["metadata"].update(tags=["solution"]),
     ],
     "predictions_are_kept": [
         replaced("guess", "None", "3"),

@@ -24,6 +24,7 @@ from gptlib.exercises import exercise, expect
 from gptlib.exercises.chapter import builds_on
 from gptlib.exercises.notebook import PACKAGE, blank_module, modules_of, read_notebook, source_of, tags_of
 from tools import notebooks as tools
+from tools.solutions import solutions_of
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSWERS = ROOT / "tests" / "exercises" / "answers"
@@ -112,6 +113,14 @@ def heading_complaints(noun: str, name: str) -> list[str]:
     return complaints
 
 
+def solution_of(noun: str, name: str) -> tuple[str, str]:
+    """The text of a solution, and a call of its checker."""
+    call = cell_of(noun, name, "stub").splitlines()[-1]
+    if name in solutions_of(noun):
+        return solutions_of(noun)[name], call
+    return cell_of(noun, name, "solution"), ""  # a code cell, which calls the checker itself
+
+
 EXERCISES = [(noun, name) for noun in chapters() for name in checkers(noun)]
 
 
@@ -127,11 +136,12 @@ def test_exercise(noun, name, capsys, record_property):
             run()
         return capsys.readouterr().out.removesuffix("\n").removeprefix(f"{name}: ")
 
-    for tag, line in (("stub", "not attempted yet"), ("solution", "correct")):
-        source = cell_of(noun, name, tag)
+    solution, call = solution_of(noun, name)
+    sources = {"stub": cell_of(noun, name, "stub"), "solution": f"{solution}\n\n\n{call}"}
+    for (what, source), line in zip(sources.items(), ("not attempted yet", "correct"), strict=True):
         found = said(lambda source=source: exec(source, dict(names_before(noun))))
-        complaints += [] if found == line else [f"the {tag}: {found!r}"]
-    complaints += [f"the solution names no encoding: {call}" for call in without_encoding(source)]
+        complaints += [] if found == line else [f"the {what}: {found!r}"]
+    complaints += [f"the solution names no encoding: {call}" for call in without_encoding(solution)]
 
     refused = []
     for attempt in alternatives:
@@ -154,6 +164,13 @@ def test_exercise(noun, name, capsys, record_property):
             f"answers/{noun}.py has {len(alternatives)} right and {len(bugs)} wrong answers, not 1 and 3"
         )
     assert not complaints, "\n".join(complaints)
+
+
+def test_solutions_belong_to_exercises_and_import_what_they_use():
+    for path in tools.PACKAGE.glob("exercises/solutions/[!_]*.py"):
+        module = importlib.import_module(f"gptlib.exercises.solutions.{path.stem}")
+        assert solutions_of(path.stem).keys() <= checkers(path.stem).keys(), path
+        assert all(hasattr(module, name) for name in solutions_of(path.stem)), path
 
 
 def test_answers_belong_to_exercises():

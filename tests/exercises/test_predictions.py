@@ -99,6 +99,16 @@ def test_who_passes_sees_the_answer(shown):
     assert "you guessed 6" in answer.content["text/plain"]
 
 
+@pytest.mark.parametrize("log", [False, True])
+def test_the_slider_follows_what_is_typed_as_far_as_it_goes(log):
+    guesses = []
+    field = GuessField("loss", guesses.append, low=1, high=1000, log=log)
+    for text, value in (("250", 250), ("5000", 1000), ("0", 1), ("-2", 1)):
+        field.text.value = text
+        assert round(field.slider.value) == value and field.text.value == text
+    assert guesses == [250, 5000, 0, -2]
+
+
 def test_what_is_no_number_is_said(shown):
     guesses = []
     field = GuessField("<b>", guesses.append)

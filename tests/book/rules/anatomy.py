@@ -8,6 +8,7 @@ from gptlib.exercises.predictions import hidden, sealed
 from rules.page import calls_of, first_line, rule, tree
 from tools.notebooks import badge
 from tools.reveals import SUMMARY
+from tools.solutions import checker_of, folded, solutions_of
 
 COLLAPSED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 
@@ -102,22 +103,25 @@ def has_proofs_and_exercises(page):
 
 @rule
 def exercises_are_complete(page):
-    """A stub, then a collapsed solution that passes the same checker."""
+    """A stub, then the folded solution, as gptlib/exercises/solutions has it."""
     complaints = []
-    for cell, following in page.followed():
+    solutions = solutions_of(page.name[3:])
+    for cell, following in zip(page.cells, [*page.cells[1:], None], strict=True):
         source = source_of(cell)
-        if "stub" in tags_of(cell):
-            if "raise NotImplementedError" not in source or "exercises." not in source:
-                complaints.append(f"a stub raises NotImplementedError and is checked: {first_line(cell)}")
-            if following is None or "solution" not in tags_of(following):
-                complaints.append(f"no solution after the stub {first_line(cell)}")
-        if "solution" in tags_of(cell):
-            if not is_collapsed(cell):
-                complaints.append(f"this solution is not collapsed: {first_line(cell)}")
-            if not source.startswith("# @title Solution\n"):
-                complaints.append(f"a solution begins with '# @title Solution': {first_line(cell)}")
-            if "assert exercises." not in source:
-                complaints.append(f"this solution asserts no checker: {first_line(cell)}")
+        if "stub" not in tags_of(cell):
+            continue
+        if "raise NotImplementedError" not in source or checker_of(cell) is None:
+            complaints.append(f"a stub raises NotImplementedError and is checked: {first_line(cell)}")
+        if not page.converted:
+            continue
+        if checker_of(cell) not in solutions:
+            complaints.append(f"gptlib/exercises/solutions has none for the stub {first_line(cell)}")
+        elif following is None or source_of(following) != folded(solutions[checker_of(cell)]):
+            complaints.append(
+                f"the solution is not folded below its stub, run `make export`: {first_line(cell)}"
+            )
+    if page.converted and (code := page.code("solution")):
+        complaints.append(f"solutions are no code cells, run `make export`: {first_line(code[0])}")
     return complaints
 
 
