@@ -8,6 +8,18 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "chapters.toml"
 KINDS = ("core", "side path")
+# These chapters are being rewritten: what the commands of tools/notebooks.py generate in chapters (`reveals`,
+# `solutions`, `links`) is neither written into them nor asked of them. Run the commands on each by name,
+# then empty the list.
+NOT_CONVERTED = (
+    "06_block",
+    "07_gpt",
+    "08_backprop",
+    "09_optimizer",
+    "10_training",
+    "11_checkpoint",
+    "12_generation",
+)
 
 
 @dataclass(frozen=True)

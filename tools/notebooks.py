@@ -7,14 +7,17 @@ import re
 import sys
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
 
 from gptlib.exercises.notebook import checks_sources, exported_sources, read_notebook, write_module
 from gptlib.files import write_text
-from tools.chapters import ROOT, chapters, contents, with_contents
+from tools import reveals
+from tools.chapters import NOT_CONVERTED, ROOT, chapters, contents, with_contents
 from tools.environment import ENVIRONMENT
+from tools.solutions import write_solutions
 from tools.workbook import copy_workbooks, write_template
 
 NOTEBOOKS, PACKAGE = ROOT / "notebooks", ROOT / "gptlib"
@@ -115,6 +118,29 @@ def cleaned(notebook) -> str:
     return nbformat.writes(notebook) + "\n"
 
 
+def changed(path: Path, change: Callable[[nbformat.NotebookNode], None]) -> None:
+    """Change a notebook as a file, without running it."""
+    notebook = nbformat.read(path, as_version=4)
+    change(notebook)
+    if (text := cleaned(notebook)) != path.read_text(encoding="utf-8"):
+        write_text(path, text)
+
+
+def withhold(path: Path) -> None:
+    """Withhold the truths of a notebook's predictions in what is stored."""
+    changed(path, reveals.convert)
+
+
+def fold_solutions(path: Path) -> None:
+    """Put the solutions of a chapter below its exercises, folded."""
+    changed(path, lambda notebook: write_solutions(notebook, path.stem[3:]))
+
+
+def generated(names: list[str]) -> list[Path]:
+    """The notebooks in which text is generated: those named, or all that are not being rewritten."""
+    return [path for path in notebooks(names) if names or path.stem not in NOT_CONVERTED]
+
+
 # --- what stands in every notebook, and the tables of contents
 
 
@@ -187,6 +213,10 @@ def arguments() -> argparse.Namespace:
     command.add_argument("--check", action="store_true", help="change nothing; fail where a module differs")
     commands.add_parser("execute", help="run notebooks in place").add_argument("names", nargs="*")
     commands.add_parser("clean", help="remove what a reader does not see").add_argument("names", nargs="*")
+    commands.add_parser("reveals", help="withhold the truths of predictions").add_argument("names", nargs="*")
+    commands.add_parser("solutions", help="fold the solutions into notebooks").add_argument(
+        "names", nargs="*"
+    )
     commands.add_parser("contents", help="write README's and 00's tables from chapters.toml")
     commands.add_parser("workbook", help="write the workbooks' templates from the notebooks")
     commands.add_parser("mine", help="copy the workbooks into mine/ for the reader; keep what is there")
@@ -228,8 +258,11 @@ def main() -> None:
             if export(path):
                 print(f"exported {path.stem}")
     else:
-        work = {"execute": execute, "clean": clean}[args.command]
-        for path in notebooks(args.names):
+        work = {"execute": execute, "clean": clean, "reveals": withhold, "solutions": fold_solutions}[
+            args.command
+        ]
+        generates = args.command in ("reveals", "solutions")
+        for path in generated(args.names) if generates else notebooks(args.names):
             start = time.perf_counter()
             work(path)
             print(f"{args.command} {path.stem}: {time.perf_counter() - start:.0f} s", flush=True)

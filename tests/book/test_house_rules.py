@@ -4,10 +4,13 @@ import nbformat
 import pytest
 
 import rules
+from gptlib.exercises.predictions import hidden, sealed
 from rules import Page, book_pages, complaints
 from rules.links import broken_links, links_resolve
 from tools import notebooks as tools
 from tools.chapters import ROOT, Chapter
+from tools.reveals import SUMMARY
+from tools.solutions import folded, solutions_of
 
 PAGES = book_pages()
 
@@ -59,6 +62,7 @@ BOOK = [
     Chapter(18, "more", "More", ("more",), "", (20, 0), "side path"),
 ]
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
+FOLDED_OUTPUT = {"jupyter": {"outputs_hidden": True}, "collapsed": True}
 TITLE = """# 05 · Attention
 
 How? See [the data](../data/README.md) and [below](#Second-half:-more).
@@ -87,22 +91,17 @@ IMPORTS = """import torch
 from gptlib.exercises.chapters import attention as exercises
 from gptlib.data import split
 """
-STUB = """def twice(x):
+STUB = """def leaks(f, T, C):
     raise NotImplementedError
 
 
-exercises.twice(twice)"""
-SOLUTION = """# @title Solution
-def twice(x):
-    return 2 * x
-
-
-assert exercises.twice(twice)"""
+exercises.leaks(leaks)"""
 
 
 def good_notebook() -> dict:
     """A small notebook against which no rule has anything to say; the keys name its cells."""
-    hidden = {"jupyter": {"outputs_hidden": True}, "collapsed": True}
+    digits, table = sealed("1.235 nats", "1\n2").split("-")
+    withheld = hidden("sum", f"{digits}-{table}")
     cells = {
         "title": text(TITLE),
         "setup": code('# @title Setup\nREPOSITORY = ""', "setup", **FOLDED),
@@ -113,8 +112,12 @@ def good_notebook() -> dict:
         "proof": code("# The sum of nothing\nassert total(torch.zeros(1, 1)) == 0", "proof"),
         "guess": code('predictions.guess("sum", None)'),
         "answer": code(
-            'predictions.reveal("sum", 1)', "answer", outputs=[printed("sum: 1.2346\n")], **hidden
+            'predictions.reveal("sum", 1.2346, "nats")',
+            "answer",
+            outputs=[shown(**{"text/html": withheld[1], "text/plain": withheld[0]})],
         ),
+        "measured": text(f"{SUMMARY}\n\n1.235 nats.\n\n```text\n1\n2\n```\n\n</details>"),
+        "folded": code("print(1)", outputs=[printed("1")], **FOLDED_OUTPUT),
         "widget": code("slider", "widget"),
         "driver": code(
             "slider.value = 2\nassert slider.state == 2",
@@ -125,7 +128,7 @@ def good_notebook() -> dict:
         ),
         "half": text("## Second half: more"),
         "stub": code(STUB, "stub"),
-        "solution": code(SOLUTION, "solution", **FOLDED),
+        "solution": text(folded(solutions_of("attention")["leaks"])),
         "board": code("predictions.board()"),
         "last": code('export_chapter("05_attention", globals())', "export-and-prove"),
     }
@@ -198,7 +201,7 @@ VIOLATIONS = {
     "metadata_is_what_jupyterlab_writes": [
         metadata("driver", execution={}),
         metadata("title", tags=["proof"]),
-        metadata("answer", tags=["answer"], jupyter={"outputs_hidden": True}),
+        metadata("folded", jupyter={"outputs_hidden": True}),
         lambda notebook: cell_of(notebook, "export").update(id="title"),
         of_notebook(widgets={}),
         of_notebook(kernelspec={"name": "python3", "display_name": "Python 3"}),
@@ -234,20 +237,29 @@ VIOLATIONS = {
     "has_proofs_and_exercises": [without("proof"), source("proof", "total(1)"), metadata("stub")],
     "exercises_are_complete": [
         replaced("stub", "raise NotImplementedError", "return 2 * x"),
+        replaced("stub", "exercises.", "other."),
+        replaced("stub", "exercises.leaks", "exercises.twice"),
         without("solution"),
-        metadata("solution", tags=["solution"]),
-        metadata("solution", tags=["solution"], **{**FOLDED, "jupyter": {}}),
-        replaced("solution", "# @title Solution", "# Solution"),
-        replaced("solution", "assert exercises", "exercises"),
+        replaced("solution", "f, T, C", "f, T"),
+        lambda notebook: cell_of(notebook, "board")["metadata"].update(tags=["solution"]),
     ],
     "predictions_are_kept": [
         replaced("guess", "None", "3"),
         replaced("guess", "sum", "mean"),
         replaced("answer", "predictions.reveal", "print"),
-        metadata("answer", jupyter={"outputs_hidden": True}),
-        metadata("answer", tags=["answer"]),
+        metadata("answer"),
+        source("answer", 'predictions.reveal("sum", 1)\nprint(1)'),
         source("answer", "1"),
         source("board", "1"),
+    ],
+    "truths_are_withheld": [
+        output("answer", printed("sum: 1.235 nats")),
+        output("answer"),
+        lambda notebook: cell_of(notebook, "answer")["outputs"].append(printed("1.235")),
+        metadata("answer", tags=["answer"], **FOLDED_OUTPUT),
+        without("measured"),
+        replaced("measured", "1.235", "1.234"),
+        replaced("measured", "2\n```", "3\n```"),
     ],
     "widgets_are_driven": [
         output("widget", shown(**{"text/plain": "VBox()"})),

@@ -43,6 +43,7 @@ def test_it_writes_the_chapters_files(book):
         "notebooks/18_example.ipynb",
         "gptlib/example.py",
         "gptlib/exercises/chapters/example.py",
+        "gptlib/exercises/solutions/example.py",
         "tests/exercises/answers/example.py",
         "tests/gptlib/test_example.py",
     ]

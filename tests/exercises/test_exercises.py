@@ -20,10 +20,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from gptlib.exercises import Predictions, exercise, expect
+from gptlib.exercises import exercise, expect
 from gptlib.exercises.chapter import builds_on
 from gptlib.exercises.notebook import PACKAGE, blank_module, modules_of, read_notebook, source_of, tags_of
 from tools import notebooks as tools
+from tools.solutions import solutions_of
 
 ROOT = Path(__file__).resolve().parents[2]
 ANSWERS = ROOT / "tests" / "exercises" / "answers"
@@ -112,6 +113,14 @@ def heading_complaints(noun: str, name: str) -> list[str]:
     return complaints
 
 
+def solution_of(noun: str, name: str) -> tuple[str, str]:
+    """The text of a solution, and a call of its checker."""
+    call = cell_of(noun, name, "stub").splitlines()[-1]
+    if name in solutions_of(noun):
+        return solutions_of(noun)[name], call
+    return cell_of(noun, name, "solution"), ""  # a code cell, which calls the checker itself
+
+
 EXERCISES = [(noun, name) for noun in chapters() for name in checkers(noun)]
 
 
@@ -127,11 +136,12 @@ def test_exercise(noun, name, capsys, record_property):
             run()
         return capsys.readouterr().out.removesuffix("\n").removeprefix(f"{name}: ")
 
-    for tag, line in (("stub", "not attempted yet"), ("solution", "correct")):
-        source = cell_of(noun, name, tag)
+    solution, call = solution_of(noun, name)
+    sources = {"stub": cell_of(noun, name, "stub"), "solution": f"{solution}\n\n\n{call}"}
+    for (what, source), line in zip(sources.items(), ("not attempted yet", "correct"), strict=True):
         found = said(lambda source=source: exec(source, dict(names_before(noun))))
-        complaints += [] if found == line else [f"the {tag}: {found!r}"]
-    complaints += [f"the solution names no encoding: {call}" for call in without_encoding(source)]
+        complaints += [] if found == line else [f"the {what}: {found!r}"]
+    complaints += [f"the solution names no encoding: {call}" for call in without_encoding(solution)]
 
     refused = []
     for attempt in alternatives:
@@ -156,13 +166,20 @@ def test_exercise(noun, name, capsys, record_property):
     assert not complaints, "\n".join(complaints)
 
 
+def test_solutions_belong_to_exercises_and_import_what_they_use():
+    for path in tools.PACKAGE.glob("exercises/solutions/[!_]*.py"):
+        module = importlib.import_module(f"gptlib.exercises.solutions.{path.stem}")
+        assert solutions_of(path.stem).keys() <= checkers(path.stem).keys(), path
+        assert all(hasattr(module, name) for name in solutions_of(path.stem)), path
+
+
 def test_answers_belong_to_exercises():
     given = [(noun, {*answers(noun).ALTERNATIVES, *answers(noun).BUGS}) for noun in chapters()]
     strangers = [f"{noun}.{name}" for noun, names in given for name in names - checkers(noun).keys()]
     assert not strangers, f"answers to exercises that do not exist: {strangers}"
 
 
-# --- exercise, expect, Predictions ---
+# --- exercise, expect ---
 
 
 @exercise(difficulty=1, minutes=5)
@@ -207,39 +224,6 @@ def test_a_checker_prints_one_line_and_says_whether_all_is_right(attempt, line, 
 def test_a_checker_is_silent_in_a_notebook_but_for_its_line():
     assert doubled(lambda x: 2 * x)._ipython_display_() is None
     assert (doubled.__name__, doubled.difficulty, doubled.minutes) == ("doubled", 1, 5)
-
-
-def test_guesses_stand_beside_the_truth(capsys):
-    predictions = Predictions()
-    predictions.guess("loss", 2.5)
-    predictions.guess("heads", None)
-    predictions.reveal("loss", 1.25, "nats")
-    predictions.reveal("heads", 12_345)
-    assert capsys.readouterr().out.splitlines() == [
-        "loss: you guessed 2.5; measured:",
-        "1.25 nats",
-        "heads: no guess; measured:",
-        "12,345",
-    ]
-    predictions.board()
-    header, loss, heads = capsys.readouterr().out.splitlines()
-    assert header.split() == ["guess", "truth", "ratio"]
-    assert loss.split() == ["loss", "2.5", "1.25", "2.00"]
-    assert heads.split() == ["heads", "no", "guess", "12,345"]
-
-
-@pytest.mark.parametrize("value", ["2.5", True, float("nan"), float("inf"), [1]])
-def test_a_guess_must_be_a_number(value):
-    with pytest.raises(ValueError, match="is no number: write a guess such as 0.5, or None"):
-        Predictions().guess("loss", value)
-
-
-def test_a_truth_of_zero_has_no_ratio(capsys):
-    predictions = Predictions()
-    predictions.guess("change", 1)
-    predictions.reveal("change", 0.0)
-    predictions.board()
-    assert capsys.readouterr().out.splitlines()[-1].split() == ["change", "1", "0"]
 
 
 # --- the last cell of a chapter, in a book of two chapters ---

@@ -19,7 +19,7 @@ from tools.workbook import write_template
 TEMPLATES = Path(__file__).parent
 FIRST = 18  # the numbers below are the book's own
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
-METADATA = {"setup": FOLDED, "solution": FOLDED, "answer": {"jupyter": {"outputs_hidden": True}}}
+METADATA = {"setup": FOLDED}
 
 
 def begin_chapter(name: str) -> None:
@@ -36,6 +36,7 @@ def begin_chapter(name: str) -> None:
     write_text(LIST, LIST.read_text(encoding="utf-8") + row_of(new))
     notebooks.write_contents()
     notebooks.export(notebook)
+    notebooks.fold_solutions(notebook)
     notebooks.execute(notebook)
     write_template(notebook, notebooks.WORKBOOKS)
     for path in (notebook, notebooks.PACKAGE / f"{name}.py", *files_of(name).values()):
@@ -58,6 +59,7 @@ def files_of(name: str) -> dict[str, Path]:
     """template -> the file that is made of it."""
     return {
         "checkers.py": notebooks.PACKAGE / "exercises" / "chapters" / f"{name}.py",
+        "solutions.py": notebooks.PACKAGE / "exercises" / "solutions" / f"{name}.py",
         "answers.py": ROOT / "tests" / "exercises" / "answers" / f"{name}.py",
         "unit_tests.py": ROOT / "tests" / "gptlib" / f"test_{name}.py",
     }

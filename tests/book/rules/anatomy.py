@@ -4,8 +4,11 @@ import ast
 import re
 
 from gptlib.exercises.notebook import modules_of, source_of, tags_of
+from gptlib.exercises.predictions import hidden, sealed
 from rules.page import calls_of, first_line, rule, tree
 from tools.notebooks import badge
+from tools.reveals import SUMMARY
+from tools.solutions import checker_of, folded, solutions_of
 
 COLLAPSED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 
@@ -63,8 +66,16 @@ def badges_fit(page):
 def core_fits_in_sixty_cells(page):
     """A long subject has a marked second half."""
     halves = [i for i, cell in enumerate(page.cells) if is_second_half(source_of(cell))]
-    core = halves[0] if halves else len(page.cells)
-    return [] if core <= 60 else [f"{core} cells before the second half, at most 60 fit a sitting"]
+    steps = [cell for cell in page.cells[: halves[0] if halves else None] if is_step(cell)]
+    return (
+        [] if len(steps) <= 60 else [f"{len(steps)} cells before the second half, at most 60 fit a sitting"]
+    )
+
+
+def is_step(cell: dict) -> bool:
+    """Whether a cell is one to read: not folded, and not the caption of the one before it."""
+    folded = cell["metadata"].get("jupyter", {}).get("outputs_hidden") or "solution" in tags_of(cell)
+    return not folded and not source_of(cell).startswith(("<details>", "*Figure:"))
 
 
 @rule
@@ -92,28 +103,31 @@ def has_proofs_and_exercises(page):
 
 @rule
 def exercises_are_complete(page):
-    """A stub, then a collapsed solution that passes the same checker."""
+    """A stub, then the folded solution, as gptlib/exercises/solutions has it."""
     complaints = []
-    for cell, following in page.followed():
+    solutions = solutions_of(page.name[3:])
+    for cell, following in zip(page.cells, [*page.cells[1:], None], strict=True):
         source = source_of(cell)
-        if "stub" in tags_of(cell):
-            if "raise NotImplementedError" not in source or "exercises." not in source:
-                complaints.append(f"a stub raises NotImplementedError and is checked: {first_line(cell)}")
-            if following is None or "solution" not in tags_of(following):
-                complaints.append(f"no solution after the stub {first_line(cell)}")
-        if "solution" in tags_of(cell):
-            if not is_collapsed(cell):
-                complaints.append(f"this solution is not collapsed: {first_line(cell)}")
-            if not source.startswith("# @title Solution\n"):
-                complaints.append(f"a solution begins with '# @title Solution': {first_line(cell)}")
-            if "assert exercises." not in source:
-                complaints.append(f"this solution asserts no checker: {first_line(cell)}")
+        if "stub" not in tags_of(cell):
+            continue
+        if "raise NotImplementedError" not in source or checker_of(cell) is None:
+            complaints.append(f"a stub raises NotImplementedError and is checked: {first_line(cell)}")
+        if not page.converted:
+            continue
+        if checker_of(cell) not in solutions:
+            complaints.append(f"gptlib/exercises/solutions has none for the stub {first_line(cell)}")
+        elif following is None or source_of(following) != folded(solutions[checker_of(cell)]):
+            complaints.append(
+                f"the solution is not folded below its stub, run `make export`: {first_line(cell)}"
+            )
+    if page.converted and (code := page.code("solution")):
+        complaints.append(f"solutions are no code cells, run `make export`: {first_line(code[0])}")
     return complaints
 
 
 @rule
 def predictions_are_kept(page):
-    """A guess (None as committed) before each answer, the answer folded, and the board at the end."""
+    """A guess (None as committed) before each answer, which its cell ends with, and the board at the end."""
     guessed, complaints, reveals = [], [], 0
     for cell in page.code():
         for call in calls_of(tree(cell), "predictions.guess"):
@@ -124,13 +138,52 @@ def predictions_are_kept(page):
         reveals += len(revealed)
         if missing := [answer for answer in revealed if answer not in guessed]:
             complaints.append(f"no guess before the answer {missing}")
-        folded = cell["metadata"].get("jupyter", {}).get("outputs_hidden")
-        if bool(revealed) != ("answer" in tags_of(cell)) or bool(revealed) != bool(folded):
-            complaints.append(f"reveal, tag `answer`, hidden outputs go together: {first_line(cell)}")
+        if bool(revealed) != ("answer" in tags_of(cell)):
+            complaints.append(f"reveal and tag `answer` go together: {first_line(cell)}")
+        if page.converted and revealed:
+            last = tree(cell).body[-len(revealed) :]
+            if [ast.unparse(node)[:18] for node in last] != ["predictions.reveal"] * len(revealed):
+                complaints.append(f"an answer's cell ends with the reveal: {first_line(cell)}")
     if len(guessed) != reveals:
         complaints.append(f"{len(guessed)} guesses and {reveals} answers")
     boards = [cell for cell in page.code() if calls_of(tree(cell), "predictions.board")]
     return complaints + (["predictions.board() is missing"] if guessed and not boards else [])
+
+
+@rule
+def truths_are_withheld(page):
+    """The stored output of an answer holds no truth; what was measured follows, folded."""
+    complaints = []
+    for cell, following in zip(page.cells, [*page.cells[1:], None], strict=True):
+        calls = calls_of(tree(cell), "predictions.reveal") if "answer" in tags_of(cell) else []
+        if not calls or not page.converted:
+            continue
+        names = [ast.literal_eval(call.args[0]) for call in calls]
+        found = ["".join(output.get("data", {}).get("text/html", "")) for output in cell["outputs"]]
+        seals = re.findall(r'data-sealed="([\da-f-]+)"', "".join(found))
+        if len(seals) != len(names) or found != [hidden(*pair)[1] for pair in zip(names, seals, strict=True)]:
+            complaints.append(f"an answer stores that there is no guess yet, and no more: {first_line(cell)}")
+        elif cell["metadata"].get("jupyter", {}).get("outputs_hidden"):
+            complaints.append(f"an answer is not folded, the truth is withheld: {first_line(cell)}")
+        elif following is None or not source_of(following).startswith(SUMMARY):
+            complaints.append(f"a text cell that begins {SUMMARY!r} must follow {first_line(cell)}")
+        elif "nbval-ignore-output" not in tags_of(cell):
+            for call, seal in zip(calls, seals, strict=True):
+                complaints += told_wrongly(source_of(following), call, *seal.split("-"))
+    return complaints
+
+
+def told_wrongly(text: str, call: ast.Call, truth: str, more: str = "") -> list[str]:
+    """What is wrong with the folded text of an answer with the stored digits `truth` and `more`."""
+    unit = f" {ast.literal_eval(call.args[2])}" if len(call.args) > 2 else ""
+    numbers = [number.rstrip(",.") for number in re.findall(r"-?\d[\d.,]*(?:e[-+]\d+)?", text)]
+    name = ast.literal_eval(call.args[0])
+    complaints = []
+    if truth not in [sealed(f"{number}{unit}") for number in numbers]:
+        complaints.append(f"what was measured is none of the numbers told of {name!r}: {numbers}")
+    if more and more not in [sealed(fence) for fence in re.findall(r"```text\n(.*?)\n```", text, re.DOTALL)]:
+        complaints.append(f"the table that belongs to {name!r} must stand in ```text as it is shown")
+    return complaints
 
 
 @rule

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gptlib.exercises.notebook import modules_of, read_notebook, source_of, tags_of
-from tools.chapters import Chapter, chapters
+from tools.chapters import NOT_CONVERTED, Chapter, chapters
 from tools.notebooks import NOTEBOOKS, notebooks, repository
 
 RULES: list[Callable] = []
@@ -37,6 +37,11 @@ class Page:
     def row(self) -> Chapter | None:
         """The page's row in chapters.toml."""
         return next((chapter for chapter in self.book if chapter.stem == self.name), None)
+
+    @property
+    def converted(self) -> bool:
+        """Whether the page is held against the rules of NOT_CONVERTED's chapters too."""
+        return self.name not in NOT_CONVERTED
 
     def code(self, tag: str | None = None) -> list[dict]:
         """The code cells, or those with a tag."""
