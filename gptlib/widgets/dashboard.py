@@ -13,12 +13,14 @@ import matplotlib.pyplot as plt
 
 from dataclasses import dataclass, fields
 
-from gptlib.widgets.kit.page import STYLE, box
+from gptlib.widgets.kit.page import LINE, STYLE, box
+from gptlib.widgets.kit.picture import SCALE
 from gptlib.widgets.kit.widget import BookWidget, Picture
 from gptlib.widgets.run_plot import plot_run
 
 LONGEST_SAMPLE = 600  # characters
 SECONDS_BETWEEN_REDRAWS = 1.0
+DOTS = 80  # for an inch of the page
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,12 @@ def page(state: DashboardState, rungs: dict[str, float]) -> str:
         for name, value in figures.items()
     )
     content = f"<table><tr>{cells}</tr></table>{html.escape(rung_passed(state.val_loss, rungs))}"
+    if state.train_loss is None:
+        content += "; the figure comes with the first training loss"
     if state.sample:
         sample = html.escape(state.sample[:LONGEST_SAMPLE])
         content += f'<p style="margin:6px 0 2px">written at step {state.sample_step:,}:</p>'
-        content += f'<pre style="{STYLE};margin:0;padding:0;white-space:pre-wrap">{sample}</pre>'
+        content += f'<pre style="{STYLE};{LINE};margin:0;padding:0;white-space:pre-wrap">{sample}</pre>'
     return box(content, attributes='role="status"')
 
 
@@ -99,9 +103,18 @@ def render(records: list[dict], rungs: dict[str, float], title: str) -> bytes:
         return b""
     figure = plot_run(records, rungs, title, norms=True)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=80, bbox_inches="tight")
+    figure.savefig(buffer, format="png", dpi=SCALE * DOTS, bbox_inches="tight")
     plt.close(figure)
     return buffer.getvalue()
+
+
+def alt(state: DashboardState, title: str, rungs: dict[str, float]) -> str:
+    """What the picture shows, in words."""
+    val = f", validation loss {formatted(state.val_loss, '.3f')}, {rung_passed(state.val_loss, rungs)}"
+    return (
+        f"{title}, up to step {state.step:,}: losses, learning rate and gradient norm against the step; "
+        f"training loss {formatted(state.train_loss, '.3f')}{val}"
+    )
 
 
 class Dashboard(BookWidget):
@@ -133,5 +146,6 @@ class Dashboard(BookWidget):
 
     def show_state(self) -> None:
         self.page.value = page(self.state, self.rungs)
-        self.image.value = render(self.records, self.rungs, self.title)
+        picture = render(self.records, self.rungs, self.title)
+        self.image.show(picture, alt(self.state, self.title, self.rungs))
         self.drawn = self.clock()

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 import ipywidgets as widgets
 import regex
 from IPython.display import Image as StaticImage
-from PIL import Image, ImageDraw
 
 from gptlib.bpe import GPT2_PATTERN, merge, utf8
 from gptlib.tokenizer import BPETokenizer
-from gptlib.widgets.kit.controls import LABEL, row, text_field
+from gptlib.widgets.kit.controls import row, text_field, whole_slider
+from gptlib.widgets.kit.page import LINE as READABLE
 from gptlib.widgets.kit.page import MONOSPACE, box
 from gptlib.widgets.kit.palette import BLACK, GREY, WHITE
-from gptlib.widgets.kit.picture import font, png
-from gptlib.widgets.kit.text import untyped
+from gptlib.widgets.kit.pen import Pen
+from gptlib.widgets.kit.picture import static_picture
+from gptlib.widgets.kit.text import typed, untyped
 from gptlib.widgets.kit.widget import BookWidget
 
 MAX_BYTES = 160
@@ -192,28 +193,31 @@ LINE, WIDTH = 44, 760  # pixels: a step's height, the picture's width
 
 def render(state: TheatreState) -> bytes:
     """PNG: the text after each step, one row below the other."""
-    letters, words = font(16, mono=True), font(14)
-    canvas = Image.new("RGB", (WIDTH, LINE * len(state.steps) + 8), WHITE)
-    draw = ImageDraw.Draw(canvas)
+    pen = Pen((WIDTH, LINE * len(state.steps) + 8))
     for number, step in enumerate(state.steps):
         x, y = 128, number * LINE + 6
-        draw.text((8, y + 17), f"{number} merges", BLACK, words, anchor="lm")
+        pen.text(8, y + 17, f"{number} merges", 14)
         for part in step.parts:
             for i in part:
                 label = escaped(state.spelling[i])
-                width = draw.textlength(label, letters) + 10
+                width = pen.length(label, 16, mono=True) + 10
                 frame = 3 if number and i == 255 + number else 1
-                corners = (x, y, x + width, y + 33)
-                draw.rounded_rectangle(corners, 4, fill=tint(i), outline=BLACK, width=frame)
-                draw.text((x + width / 2, y + 17), label, BLACK, letters, anchor="mm")
+                pen.rounded((x, y, x + width, y + 33), tint(i), frame)
+                pen.text(x + width / 2, y + 17, label, 16, "mm", mono=True)
                 x += width + 3
             x += 8
-    return png(canvas)
+    return pen.png(colours=None)
+
+
+def alt(state: TheatreState) -> str:
+    """What the picture shows, in words."""
+    last = len(state.steps) - 1
+    return f"The tokens of {typed(state.text)} after each of {last} merges; {summary(state, last)}"
 
 
 def figure(state: TheatreState) -> StaticImage:
     """The picture of all steps for a page without a kernel: `display(figure(theatre.state))`."""
-    return StaticImage(render(state))
+    return static_picture(render(state), alt(state))
 
 
 # --- the widget
@@ -230,7 +234,7 @@ class MergeTheatre(BookWidget):
         self.text = text_field(text, "text")
         self.cut = widgets.Checkbox(False, description="cut into words first", indent=False)
         self.play = widgets.Play(0, min=0, interval=900, description="play the merges")
-        self.step = widgets.IntSlider(0, min=0, description="merges", style=LABEL, layout={"width": "60%"})
+        self.step = whole_slider(0, 0, 100, "merges")
         self.page = widgets.HTML()
         self.compared = widgets.HTML()
         self.state = self.new_state()
@@ -252,4 +256,4 @@ class MergeTheatre(BookWidget):
         number = self.step.value
         self.page.value = page(self.state, number)
         lines = (against_tiktoken(self.state, number), with_gpt2(self.state.text, self.gpt2))
-        self.compared.value = box("<br>".join(map(html.escape, lines)), "overflow-wrap:anywhere")
+        self.compared.value = box("<br>".join(map(html.escape, lines)), f"{READABLE};overflow-wrap:anywhere")

@@ -14,9 +14,10 @@ import torch
 from IPython.display import Image as StaticImage
 
 from gptlib.widgets.kit.controls import row, seed_field, slider, temperature_slider, text_field, top_k_choice
-from gptlib.widgets.kit.page import box, written
+from gptlib.widgets.kit.page import LINE, box, written
 from gptlib.widgets.kit.palette import BLACK, BLUE, DARK_GREY, GREY, LIGHT_GREY, VERMILLION
 from gptlib.widgets.kit.pen import Pen
+from gptlib.widgets.kit.picture import static_picture
 from gptlib.widgets.kit.text import typed, untyped, visible
 from gptlib.widgets.kit.widget import BookWidget
 
@@ -110,6 +111,9 @@ def summary(state: SamplerState) -> str:
     return words
 
 
+ROW = "width:570px;box-sizing:border-box"  # each the same, else the bars' white boxes end raggedly
+
+
 def bars(state: SamplerState, i: int) -> str:
     """HTML: the two bars of the token in row i, and whether it was drawn or cut off."""
     spans = ""
@@ -125,11 +129,12 @@ def bars(state: SamplerState, i: int) -> str:
         mark = "<b>◀ drawn</b>"
     elif state.filtered[i] == 0:
         mark = "✕ cut off"
-    return box(spans + mark, "line-height:26px;padding:0 0 0 6px;white-space:nowrap")
+    return box(spans + mark, f"line-height:26px;padding:0 0 0 6px;white-space:nowrap;{ROW}")
 
 
 TITLE = box(
-    '<span style="display:inline-block;width:234px">raw</span>after the filters', "padding:0 0 0 80px"
+    '<span style="display:inline-block;width:234px">raw</span>after the filters',
+    f"padding:0 0 0 6px;{ROW}",
 )
 HEIGHT, TOP, WIDTH = 26, 66, 780  # pixels: a row's height, the first row's place, the picture's width
 RAW, FILTERED, BAR_WIDTH = 90, 430, 240
@@ -157,9 +162,16 @@ def render(state: SamplerState) -> bytes:
     return pen.png()
 
 
+def alt(state: SamplerState) -> str:
+    """What the picture shows, in words."""
+    rows = zip(state.labels, state.raw, state.filtered, strict=True)
+    parts = [f"{visible(label)}: {percent(raw)}, then {percent(p)}" for label, raw, p in rows]
+    return f"Probabilities before and after the filters: {'; '.join(parts)}. {summary(state)}"
+
+
 def figure(state: SamplerState) -> StaticImage:
     """The picture for a page without a kernel: `display(figure(sampler.state))`."""
-    return StaticImage(render(state))
+    return static_picture(render(state), alt(state))
 
 
 # --- the widget
@@ -181,13 +193,15 @@ class NextTokenSampler(BookWidget):
         self.prompt = text_field(prompt, "prompt")
         self.temperature = temperature_slider(1.0)
         self.top_k = top_k_choice()
-        self.top_p = slider(1, 0.05, 1, 0.05, "top-p", digits=2)
+        self.top_p = slider(1, 0.05, 1, 0.05, "top-p")
         self.seed = seed_field()
         self.button = widgets.Button(description="Draw", button_style="primary")
         self.back = widgets.Button(description="One back")
-        narrow = {"width": "72px", "height": "26px", "margin": "0"}
+        # without flex a narrow page squeezes the buttons, because the bars do not wrap
+        narrow = {"width": "72px", "height": "26px", "margin": "0", "flex": "0 0 auto"}
+        beside = {"margin": "0", "flex": "0 0 auto"}
         self.choices = [widgets.Button(layout=narrow) for _ in range(SHOWN)]
-        self.bars = [widgets.HTML(layout={"margin": "0"}) for _ in range(SHOWN)]
+        self.bars = [widgets.HTML(layout=beside) for _ in range(SHOWN)]
         self.page = widgets.HTML()
         self.note = widgets.HTML()
         settings = [
@@ -195,9 +209,10 @@ class NextTokenSampler(BookWidget):
             row(self.top_k, self.top_p),
             row(self.button, self.back),
         ]
-        rows = [widgets.HBox(pair) for pair in zip(self.choices, self.bars, strict=True)]
+        title = [widgets.HTML(layout=narrow), widgets.HTML(TITLE, layout=beside)]
+        rows = [widgets.HBox(pair) for pair in [title, *zip(self.choices, self.bars, strict=True)]]
         self.state = self.state_of_prompt()
-        super().__init__([self.prompt, *settings], [self.page, widgets.HTML(TITLE), *rows, self.note])
+        super().__init__([self.prompt, *settings], [self.page, *rows, self.note])
         self.prompt.observe(lambda change: self.attempt(self.state_of_prompt), "value")
         self.follow(self.recompute, self.temperature, self.top_k, self.top_p, self.seed)
         self.button.on_click(self.press)
@@ -289,7 +304,7 @@ class NextTokenSampler(BookWidget):
         note = summary(self.state)
         if drawn is not None and drawn not in self.state.tokens:
             note = f"drawn: {visible(self.labels[drawn])}, which is not among those shown; {note}"
-        self.note.value = box(html.escape(note))
+        self.note.value = box(html.escape(note), LINE)
 
 
 # --- a trained model

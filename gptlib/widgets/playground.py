@@ -7,13 +7,12 @@ import ipywidgets as widgets
 import torch
 
 from gptlib.widgets.kit.controls import (
-    LABEL,
-    SLIDER,
     row,
     seed_field,
     temperature_slider,
     text_field,
     top_k_choice,
+    whole_slider,
 )
 from gptlib.widgets.kit.page import written
 from gptlib.widgets.kit.text import complaint, untyped
@@ -34,24 +33,29 @@ class Playground(BookWidget):
     """The widget. `stream_text` yields the continuation of a prompt in pieces.
 
     Controls: `prompt`, `temperature`, `top_k`, `length`, `seed`, `button`; `write()` has the effect of a
-    click. `text` is the continuation.
+    click, and of Enter in the prompt. `text` is the continuation.
     """
 
     def __init__(self, stream_text: StreamText, prompt: str = "ROMEO:", temperature: float = 0.8):
         self.stream_text = stream_text
         self.text = ""
-        self.prompt = text_field(prompt, "prompt")
+        # Enter arrives before the new text would, unless each key reports it
+        self.prompt = text_field(prompt, "prompt", every_key=True)
         self.temperature = temperature_slider(temperature)
         self.top_k = top_k_choice()
-        self.length = widgets.IntSlider(
-            200, 20, 240, step=20, description="length", style=LABEL, layout=SLIDER
-        )
+        self.length = whole_slider(200, 20, 240, "length", step=20)
         self.seed = seed_field()
         self.button = widgets.Button(description="Write", button_style="primary")
         self.page = widgets.HTML(page(prompt, ""))
         settings = [row(self.temperature, self.top_k), row(self.length, self.seed)]
         super().__init__([self.prompt, *settings, self.button], [self.page])
         self.button.on_click(self.write)
+        self.prompt.on_msg(self.receive)  # `on_submit` is deprecated in ipywidgets 8
+
+    def receive(self, field, content: dict, buffers) -> None:
+        """Write when the page says that Enter was pressed in the prompt."""
+        if content.get("event") == "submit":
+            self.write()
 
     def write(self, button=None) -> None:
         """Continue the prompt; the button is disabled meanwhile, and an error becomes the message."""

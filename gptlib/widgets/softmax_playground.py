@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import ipywidgets as widgets
 import numpy as np
 from IPython.display import Image as StaticImage
-from PIL import Image, ImageDraw
 
 from gptlib.widgets.kit.controls import LABEL, row, slider
-from gptlib.widgets.kit.palette import BLACK, BLUE, GREY, VERMILLION, WHITE
-from gptlib.widgets.kit.picture import font, png
+from gptlib.widgets.kit.palette import BLUE, GREY, VERMILLION
+from gptlib.widgets.kit.pen import Pen
+from gptlib.widgets.kit.picture import static_picture
 from gptlib.widgets.kit.text import visible
 from gptlib.widgets.kit.widget import BookWidget, Picture
 
@@ -88,34 +88,40 @@ ZERO, UNIT = 580, 90  # where the gradient is 0, and the length of a gradient of
 def render(state: SoftmaxState) -> bytes:
     """PNG: a row for each label with its score, its probability as a bar, and the gradient p - y as a bar."""
     bottom = TOP + len(state.labels) * ROW
-    canvas = Image.new("RGB", (WIDTH, bottom + 34), WHITE)
-    draw = ImageDraw.Draw(canvas)
-    draw.text((8, 22), f"temperature T = {state.temperature:.2f}", BLACK, font(16), anchor="lm")
+    pen = Pen((WIDTH, bottom + 34))
+    pen.text(8, 22, f"temperature T = {state.temperature:.2f}", 16)
     titles = ((SCORES, "score ÷ T", "ms"), (BARS, "probability p", "ls"), (ZERO, "gradient p − y", "ms"))
     for x, title, anchor in titles:
-        draw.text((x, TOP - 10), title, BLACK, font(14), anchor=anchor)
+        pen.text(x, TOP - 10, title, 14, anchor)
     rows = zip(state.labels, state.logits, state.probabilities, state.gradient, strict=True)
     for i, (label, logit, p, gradient) in enumerate(rows):
         y = TOP + i * ROW + ROW / 2
         if i == state.target:
-            draw.rectangle((2, y - ROW / 2 + 1, WIDTH - 3, y + ROW / 2 - 2), outline=BLACK, width=2)
-        draw.text((14, y), visible(label)[:6], BLACK, font(17, mono=True), anchor="lm")
-        draw.text((SCORES, y), f"{logit / state.temperature:.2f}", BLACK, font(14), anchor="mm")
-        draw.rectangle((BARS, y - 9, BARS + BAR_WIDTH, y + 9), outline=GREY)
-        draw.rectangle((BARS, y - 9, BARS + round(BAR_WIDTH * p), y + 9), fill=BLUE)
-        draw.text((BARS + BAR_WIDTH + 6, y), f"{100 * p:.1f} %", BLACK, font(14), anchor="lm")
-        left, right = sorted((ZERO, ZERO + round(UNIT * gradient)))
-        draw.rectangle((left, y - 9, right, y + 9), fill=VERMILLION)
+            pen.box((2, y - ROW / 2 + 1, WIDTH - 3, y + ROW / 2 - 2), width=2)
+        pen.text(14, y, visible(label)[:6], 17, mono=True)
+        pen.text(SCORES, y, f"{logit / state.temperature:.2f}", 14, "mm")
+        pen.box((BARS, y - 9, BARS + BAR_WIDTH, y + 9), GREY)
+        pen.fill((BARS, y - 9, BARS + BAR_WIDTH * p, y + 9), BLUE)
+        pen.text(BARS + BAR_WIDTH + 6, y, f"{100 * p:.1f} %", 14)
+        left, right = sorted((ZERO, ZERO + UNIT * gradient))
+        pen.fill((left, y - 9, right, y + 9), VERMILLION)
         beside, anchor = (6, "lm") if gradient < 0 else (-6, "rm")  # on the side without the bar
-        draw.text((ZERO + beside, y), f"{gradient:+.2f}", BLACK, font(14), anchor=anchor)
-    draw.line((ZERO, TOP, ZERO, bottom), fill=BLACK)
-    draw.text((8, bottom + 17), summary(state), BLACK, font(14), anchor="lm")
-    return png(canvas)
+        pen.text(ZERO + beside, y, f"{gradient:+.2f}", 14, anchor)
+    pen.line([(ZERO, TOP), (ZERO, bottom)])
+    pen.text(8, bottom + 17, summary(state), 14)
+    return pen.png()
+
+
+def alt(state: SoftmaxState) -> str:
+    """What the picture shows, in words."""
+    rows = zip(state.labels, state.probabilities, state.gradient, strict=True)
+    parts = [f"{visible(label)}: {100 * p:.1f} %, gradient {gradient:+.2f}" for label, p, gradient in rows]
+    return f"Probabilities at temperature {state.temperature:.2f}: {'; '.join(parts)}. {summary(state)}"
 
 
 def figure(state: SoftmaxState) -> StaticImage:
     """The picture for a page without a kernel: `display(figure(playground.state))`."""
-    return StaticImage(render(state))
+    return static_picture(render(state), alt(state))
 
 
 class SoftmaxPlayground(BookWidget):
@@ -143,4 +149,4 @@ class SoftmaxPlayground(BookWidget):
         return compute(self.state.labels, scores, self.temperature.value, self.target.value)
 
     def show_state(self) -> None:
-        self.image.value = render(self.state)
+        self.image.show(render(self.state), alt(self.state))

@@ -6,18 +6,19 @@ and PNG bytes out), and the widget, which carries values between its controls an
 
 import html
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import ipywidgets as widgets
 import matplotlib as mpl
 import numpy as np
 from IPython.display import Image as StaticImage
-from PIL import Image, ImageDraw
 
-from gptlib.widgets.kit.controls import LABEL, text_field
+from gptlib.widgets.kit.controls import LABEL, WIDE, row, text_field, whole_slider
+from gptlib.widgets.kit.page import LINE as READABLE
 from gptlib.widgets.kit.page import MONOSPACE, STYLE
 from gptlib.widgets.kit.palette import BLACK, GREY, PALE_GREY, WHITE, rgb
-from gptlib.widgets.kit.picture import font, png
+from gptlib.widgets.kit.pen import Pen
+from gptlib.widgets.kit.picture import static_picture
 from gptlib.widgets.kit.text import untyped, visible
 from gptlib.widgets.kit.widget import BookWidget
 
@@ -45,6 +46,7 @@ class SurpriseState:
     loss: float
     name: str
     notes: tuple[str, ...]  # sentences for the reader: the text was cut
+    chosen: int = 0  # the place of the character whose loss is told below the text
 
     @property
     def bits(self) -> float:
@@ -111,7 +113,7 @@ def summary(state: SurpriseState) -> str:
 
 
 def tooltip(character: str, loss: float) -> str:
-    """The text that appears when the reader points at a character."""
+    """What is told about a character."""
     if np.isnan(loss):
         return f"{visible(character)}: not predicted"
     return f"{visible(character)}: {loss:.2f} nats, p = {np.exp(-loss):.2g}"
@@ -121,37 +123,45 @@ def tooltip(character: str, loss: float) -> str:
 
 
 def page(state: SurpriseState, name: str = "surprise") -> str:
-    """HTML: the coloured text. Pointing at a character shows its loss, with CSS alone.
+    """HTML: the coloured text, and below it the loss of one character: the chosen one, or, with CSS alone,
+    the one that the reader points at.
 
     `name` is a CSS class that separates two widgets on one page.
     """
     rules, spans = {}, []
-    for character, loss in zip(state.text, state.losses, strict=True):
+    for place, (character, loss) in enumerate(zip(state.text, state.losses, strict=True)):
         background = colour(loss)
         key = "c" + "".join(f"{v:02x}" for v in background)
         rules[key] = f".{name} .{key}{{background:rgb{background};color:rgb{ink(background)}}}"
         tip, shown = html.escape(tooltip(character, loss)), html.escape(visible(character))
-        spans.append(f'<span class="s {key}" data-loss="{tip}">{shown}</span>')
+        chosen = " chosen" if place == state.chosen else ""
+        spans.append(f'<span class="s {key}{chosen}" data-loss="{tip}">{shown}</span>')
         if character == "\n":
             spans.append("<br>")
     scale = "".join(
         f'<span style="background:rgb{colour(n)};color:rgb{ink(colour(n))}">{n}</span>'
         for n in range(int(DARKEST) + 1)
     )
+    told = html.escape(tooltip(state.text[state.chosen], float(state.losses[state.chosen])))
     return f"""<style>
-.{name}{{{STYLE};padding-bottom:2.4em}}
-.{name} .text{{font:16px/1.6 {MONOSPACE};overflow-wrap:anywhere}}
-.{name} .s{{position:relative;cursor:default}}
-.{name} .s:hover{{outline:2px solid {BLACK};z-index:1}}
-.{name} .s:hover::after{{content:attr(data-loss);position:absolute;left:0;top:1.7em;z-index:2;padding:1px 6px;
- background:{BLACK};color:{WHITE};font-size:13px;white-space:nowrap}}
+.{name} .surprise{{{STYLE};position:relative}}
+.{name} .text{{font:16px/1.6 {MONOSPACE};overflow-wrap:anywhere;{READABLE}}}
+.{name} .s{{cursor:default}}
+.{name} .s.chosen{{outline:2px dashed {BLACK}}}
+.{name} .s:hover{{outline:2px solid {BLACK}}}
+.{name} .told,.{name} .s:hover::after{{position:absolute;left:8px;bottom:6px;height:24px;padding:0 8px;
+ box-sizing:border-box;font:13px/24px {MONOSPACE};white-space:nowrap;margin:0}}
+.{name} .told{{border:1px dashed {BLACK};line-height:22px}}
+.{name} .s:hover::after{{content:attr(data-loss);min-width:24em;background:{BLACK};color:{WHITE}}}
+.{name} .scale{{margin-bottom:34px}}
 .{name} .scale span{{display:inline-block;width:2em;text-align:center;margin-right:-1px;
  border:1px solid {GREY}}}
 {chr(10).join(rules.values())}
-</style><div class="{name}">
+</style><div class="surprise">
 <p><b>{html.escape(summary(state))}</b></p>
 <div class="text">{"".join(spans)}</div>
-<p class="scale">nats: {scale} or more. Point at a character to read its loss.</p></div>"""
+<p class="scale">nats: {scale} or more. Point at a character to read its loss, or choose its place.</p>
+<p class="told" role="status">{told}</p></div>"""
 
 
 def wrapped(state: SurpriseState, columns: int) -> list[list[tuple[str, float]]]:
@@ -174,36 +184,39 @@ def render(states: Sequence[SurpriseState]) -> bytes:
     """PNG: the coloured texts one below the other, with the scale at the foot."""
     blocks = [wrapped(state, COLUMNS) for state in states]
     height = sum(len(lines) * LINE + GAP for lines in blocks) + 44
-    canvas = Image.new("RGB", (2 * LEFT + COLUMNS * CELL, height), WHITE)
-    draw = ImageDraw.Draw(canvas)
-    letters, words = font(17, mono=True), font(14)
+    pen = Pen((2 * LEFT + COLUMNS * CELL, height))
 
-    def cell(x, y, width, text, loss, face):
+    def cell(x, y, width, text, loss, size, mono):
         background = colour(loss)
-        draw.rectangle((x, y, x + width - 1, y + LINE - 3), fill=background)
-        draw.text((x + width / 2, y + LINE / 2 - 1), text, ink(background), face, anchor="mm")
+        pen.fill((x, y, x + width, y + LINE - 2), background)
+        pen.text(x + width / 2, y + LINE / 2 - 1, text, size, "mm", ink(background), mono)
 
     y = 6
     for state, lines in zip(states, blocks, strict=True):
-        draw.text((LEFT, y + GAP / 2 - 3), summary(state), BLACK, words, anchor="lm")
+        pen.text(LEFT, y + GAP / 2 - 3, summary(state), 14)
         y += GAP - 4
         for line in lines:
             for i, (character, loss) in enumerate(line):
                 shown = visible(character)
                 label = shown if len(shown) == 1 else "?"  # \x07 is too wide for one cell
-                cell(LEFT + i * CELL, y, CELL, label, loss, letters)
+                cell(LEFT + i * CELL, y, CELL, label, loss, 17, True)
             y += LINE
         y += 4
-    draw.text((LEFT, y + 18), "loss in nats:", BLACK, words, anchor="lm")
+    pen.text(LEFT, y + 18, "loss in nats:", 14)
     for n in range(int(DARKEST) + 1):
-        cell(LEFT + 100 + 34 * n, y + 7, 34, str(n), float(n), words)
-    draw.text((LEFT + 106 + 34 * (DARKEST + 1), y + 18), "or more", BLACK, words, anchor="lm")
-    return png(canvas)
+        cell(LEFT + 100 + 34 * n, y + 7, 34, str(n), float(n), 14, False)
+    pen.text(LEFT + 106 + 34 * (DARKEST + 1), y + 18, "or more", 14)
+    return pen.png(colours=None)
+
+
+def alt(states: Sequence[SurpriseState]) -> str:
+    """What the picture shows, in words."""
+    return f"{visible(states[0].text)}, coloured by the loss of each character. {'. '.join(map(summary, states))}"
 
 
 def figure(*states: SurpriseState) -> StaticImage:
     """The picture of one or several states: `display(figure(surprise.state))`."""
-    return StaticImage(render(states))
+    return static_picture(render(states), alt(states))
 
 
 # --- the widget
@@ -212,25 +225,33 @@ def figure(*states: SurpriseState) -> StaticImage:
 class Surprise(BookWidget):
     """The widget. `models` maps a name to a callable from a text to the losses of its characters.
 
-    Controls: `model`, `text`. ValueError as for `compute`.
+    Controls: `model`, `text`, `place`. ValueError as for `compute`.
     """
 
     def __init__(self, models: Mapping[str, LossesOf], text: str):
         self.models = dict(models)
-        self.model = widgets.Dropdown(options=list(self.models), description="model", style=LABEL)
+        self.model = widgets.Dropdown(
+            options=list(self.models), description="model", style=LABEL, layout=WIDE | {"max_width": "408px"}
+        )
         self.text = text_field(text, "text")
+        self.place = whole_slider(1, 1, 1, "character")
         self.page = widgets.HTML()
         self.state = self.new_state()
-        super().__init__([self.model, self.text], [self.page])
+        super().__init__([self.text, row(self.model, self.place)], [self.page])
         self.follow(self.recompute, self.model, self.text)
+        self.follow(self.redraw, self.place)
         self.redraw()
 
     def new_state(self) -> SurpriseState:
         name, text = self.model.value, untyped(self.text.value)
         losses = self.models[name](text) if text else ()
-        return compute(text, losses, name)
+        state = compute(text, losses, name)
+        self.place.max = len(state.text)
+        return state
 
     def show_state(self) -> None:
+        chosen = min(self.place.value, len(self.state.text)) - 1
+        self.state = replace(self.state, chosen=chosen)
         self.page.value = page(self.state, self.css_class)
 
 

@@ -11,9 +11,10 @@ import ipywidgets as widgets
 import numpy as np
 from IPython.display import Image as StaticImage
 
-from gptlib.widgets.kit.controls import LABEL, SLIDER, row, slider
+from gptlib.widgets.kit.controls import LABEL, log_slider, row, slider, whole_slider
 from gptlib.widgets.kit.palette import BLACK, BLUE, DARK_GREY, LIGHT_GREY, VERMILLION
 from gptlib.widgets.kit.pen import Pen, at
+from gptlib.widgets.kit.picture import static_picture
 from gptlib.widgets.kit.widget import BookWidget, Picture
 
 MINIMUM = np.array([6.0, 1.0])  # not at 0, where weight decay would change nothing
@@ -237,9 +238,15 @@ def draw_walk(pen: Pen, walk: Walk, state: TrajectoryState, colour: str, width: 
     return path
 
 
+def alt(state: TrajectoryState) -> str:
+    """What the picture shows, in words."""
+    walks = [summary(walk) for walk in (state.walk, state.other) if walk]
+    return f"The first {state.steps} steps over the contour lines of the loss, and the losses. {'. '.join(walks)}"
+
+
 def figure(state: TrajectoryState) -> StaticImage:
     """The picture for a page without a kernel: `display(figure(explorer.state))`."""
-    return StaticImage(render(state))
+    return static_picture(render(state), alt(state))
 
 
 class TrajectoryExplorer(BookWidget):
@@ -261,23 +268,12 @@ class TrajectoryExplorer(BookWidget):
             description="compare with",
             style=LABEL,
         )
-        self.lr = widgets.FloatLogSlider(
-            settings.lr,
-            min=-4,
-            max=1,
-            step=0.02,
-            readout_format=".3g",
-            description="learning rate",
-            style=LABEL,
-            layout=SLIDER,
-        )
-        self.beta1 = slider(settings.beta1, 0, 0.99, 0.01, "β1, momentum", digits=2)
-        self.beta2 = slider(settings.beta2, 0, 0.999, 0.001, "β2, of squares", digits=3)
-        self.weight_decay = slider(settings.weight_decay, 0, 1, 0.05, "weight decay", digits=2)
+        self.lr = log_slider(settings.lr, -4, 1, 0.02, "learning rate")
+        self.beta1 = slider(settings.beta1, 0, 0.99, 0.01, "β1, momentum")
+        self.beta2 = slider(settings.beta2, 0, 0.999, 0.001, "β2, of squares")
+        self.weight_decay = slider(settings.weight_decay, 0, 1, 0.05, "weight decay")
         self.bias_correction = widgets.Checkbox(value=True, description="bias correction", indent=False)
-        self.steps = widgets.IntSlider(
-            80, min=1, max=LENGTH, description="steps drawn", style=LABEL, layout=SLIDER
-        )
+        self.steps = whole_slider(80, 1, LENGTH, "steps drawn")
         self.image = Picture()
         controls = [
             row(self.rule, self.against),
@@ -315,4 +311,4 @@ class TrajectoryExplorer(BookWidget):
         return compute(self.rule.value, settings, self.steps.value, self.against.value or None)
 
     def show_state(self) -> None:
-        self.image.value = render(self.state)
+        self.image.show(render(self.state), alt(self.state))

@@ -12,10 +12,11 @@ import ipywidgets as widgets
 import numpy as np
 from IPython.display import Image as StaticImage
 
-from gptlib.widgets.kit.controls import WIDE
+from gptlib.widgets.kit.controls import LABEL, WIDE, row, whole_slider
 from gptlib.widgets.kit.page import MONOSPACE, box
 from gptlib.widgets.kit.palette import BLACK, BLUE, DARK_GREY, GREY, VERMILLION
 from gptlib.widgets.kit.pen import Pen, at
+from gptlib.widgets.kit.picture import static_picture
 from gptlib.widgets.kit.widget import BookWidget, Picture
 
 EPS = 1e-8
@@ -187,9 +188,15 @@ def draw_panel(pen: Pen, edges: tuple[int, int], curves: list[tuple], step: int)
         pen.text(left + 28, top - 12, label, 13)
 
 
+def alt(life: Life, step: int) -> str:
+    """What the picture shows, in words."""
+    words = "; ".join(f"{name}: {formula}" for name, formula in lines(life, step))
+    return f"{life.name} over {len(life.gradients)} steps: its gradient, its steps, the weight. Step {step}: {words}"
+
+
 def figure(life: Life, step: int) -> StaticImage:
     """The picture with the arithmetic, for a page without a kernel: `display(figure(biography.life, 37))`."""
-    return StaticImage(render(life, step, words=True))
+    return static_picture(render(life, step, words=True), alt(life, step))
 
 
 class WeightBiography(BookWidget):
@@ -202,13 +209,13 @@ class WeightBiography(BookWidget):
         if not lives:
             raise ValueError("no weights: give at least one life")
         self.lives = {life.name: life for life in lives}
-        wide = WIDE | {"max_width": f"{WIDTH}px"}
-        self.weight = widgets.Dropdown(options=list(self.lives), description="weight", layout=wide)
-        shortest = min(len(life.gradients) for life in lives)
-        self.step = widgets.IntSlider(1, min=1, max=shortest, description="step", layout=wide)
+        self.weight = widgets.Dropdown(
+            options=list(self.lives), description="weight", style=LABEL, layout=WIDE
+        )
+        self.step = whole_slider(1, 1, min(len(life.gradients) for life in lives), "step")
         self.page = widgets.HTML()
         self.image = Picture()
-        super().__init__([self.weight, self.step], [self.page, self.image])
+        super().__init__([self.weight, row(self.step)], [self.page, self.image])
         self.follow(self.recompute, self.weight, self.step)
         self.recompute()
 
@@ -224,4 +231,4 @@ class WeightBiography(BookWidget):
 
     def show_state(self) -> None:
         self.page.value = page(*self.state)
-        self.image.value = render(*self.state)
+        self.image.show(render(*self.state), alt(*self.state))

@@ -7,14 +7,17 @@ import pytest
 from PIL import Image
 
 from gptlib.widgets.kit.palette import rgb
+from gptlib.widgets.kit.picture import SCALE
 
 
 @pytest.fixture
 def pixels():
-    """A function from PNG bytes to int [height, width, 3]."""
+    """A function from PNG bytes to int [height, width, 3], in the pixels of the page."""
 
     def read(png: bytes) -> np.ndarray:
-        return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+        picture = Image.open(io.BytesIO(png)).convert("RGB")
+        assert picture.width % SCALE == 0 or "dpi" in Image.open(io.BytesIO(png)).info  # matplotlib crops
+        return np.asarray(picture.reduce(SCALE)).astype(int)
 
     return read
 

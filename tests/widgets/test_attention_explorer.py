@@ -1,22 +1,30 @@
 """The attention explorer without a browser: numbers, pictures, bad prompts, hostile tokens, a real model."""
 
+import io
 import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from ipywidgets import Button
+from PIL import Image
 
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.tokenizer import ByteTokenizer, CharTokenizer
 from gptlib.widgets.attention_explorer import (
     MAX_TOKENS,
     AttentionExplorer,
+    alt,
+    coloured,
     compute,
     explorer_for_model,
+    figure,
+    matrix_page,
     page,
     render,
     shade,
+    small_picture,
     weights_of_model,
 )
 from gptlib.widgets.shipped_model import trained_model
@@ -173,23 +181,23 @@ def test_bytes_that_are_no_character_are_shown():
 def test_a_bad_first_prompt_gets_a_message_and_a_second_chance(prompt, message):
     explorer = tiny_explorer(prompt)
     assert message in explorer.message.value and explorer.state is None
-    assert explorer.page.value == "" and explorer.image.value == b""
+    assert explorer.page.value == "" and explorer.matrix.value == ""
     for control in (explorer.mask, explorer.show):  # there is nothing to draw, and no traceback either
         control.value = not control.value
         control.value = not control.value
     explorer.prompt.value = "so"
-    assert explorer.message.value == "" and explorer.image.value
+    assert explorer.message.value == "" and explorer.matrix.value
     assert list(explorer.layer.options) == [0, 1, 2] and list(explorer.head.options) == [0, 1]
 
 
 def test_a_bad_prompt_leaves_the_last_picture_which_still_follows_the_head():
     explorer = tiny_explorer("so")
-    before = explorer.image.value
+    before = explorer.matrix.value
     explorer.prompt.value = "sö"
     assert "unknown character &#x27;ö&#x27; at position 1" in explorer.message.value
-    assert explorer.state.tokens == ("s", "o") and explorer.image.value == before
+    assert explorer.state.tokens == ("s", "o") and explorer.matrix.value == before
     explorer.head.value = 1
-    assert explorer.image.value != before and "unknown character" in explorer.message.value
+    assert explorer.matrix.value != before and "unknown character" in explorer.message.value
     explorer.prompt.value = "be"
     assert explorer.error == "" and explorer.message.value == ""
 
@@ -206,14 +214,14 @@ def test_the_model_runs_for_each_key_but_not_for_another_head():
     for text in ("KI", "KIN", "KING"):
         explorer.prompt.value = text
     assert calls == ["K", "KI", "KIN", "KING"] and explorer.state.tokens == tuple("KING")
-    before = explorer.image.value
+    before = explorer.matrix.value
     explorer.layer.value = 1
     explorer.head.value = 2
     assert (explorer.state.layer, explorer.state.head) == (1, 2)
-    assert "Layer 1, head 2" in explorer.page.value and explorer.image.value != before
-    before = explorer.image.value
+    assert "Layer 1, head 2" in explorer.page.value and explorer.matrix.value != before
+    before = explorer.matrix.value
     explorer.show.value = True
-    assert explorer.state.against_uniform and explorer.image.value != before and "×" in explorer.page.value
+    assert explorer.state.against_uniform and explorer.matrix.value != before and "×" in explorer.page.value
     assert len(calls) == 4
 
 
@@ -222,10 +230,17 @@ def test_a_callable_may_change_its_number_of_heads():
         return list(text), causal_weights(len(text), n_layer=len(text), n_head=2)
 
     explorer = AttentionExplorer(weights_of, "abc")
+    assert "layer 2, head 1" in tiles(explorer)
     explorer.layer.value = 2
     explorer.head.value = 1
     explorer.prompt.value = "ab"
     assert list(explorer.layer.options) == [0, 1] and explorer.error == ""
+    assert list(tiles(explorer)) == [
+        "layer 0, head 0",
+        "layer 0, head 1",
+        "layer 1, head 0",
+        "layer 1, head 1",
+    ]
     assert (explorer.state.layer, explorer.state.head) == (0, 1) and "Layer 0, head 1" in explorer.page.value
     explorer.prompt.value = "abcd"
     explorer.layer.value = 3
@@ -241,6 +256,113 @@ def test_the_mask_can_be_taken_off_and_put_back():
     explorer.mask.value = True
     np.testing.assert_array_equal(explorer.state.weights, with_mask)
     assert explorer.message.value == ""
+
+
+def tiles(explorer) -> dict:
+    """The tiles by their names."""
+    return {tile.description: tile for tile in explorer.tiles.children if isinstance(tile, Button)}
+
+
+def test_a_click_on_a_tile_chooses_the_head():
+    explorer = tiny_explorer()
+    assert list(tiles(explorer)) == [f"layer {i}, head {j}" for i in range(3) for j in range(2)]
+    drawn = []
+    explorer.matrix.observe(lambda change: drawn.append(change.new), "value")
+    tiles(explorer)["layer 2, head 1"].click()
+    assert (
+        (explorer.state.layer, explorer.state.head) == (2, 1) == (explorer.layer.value, explorer.head.value)
+    )
+    assert len(drawn) == 1 and "Layer 2, head 1" in drawn[0]  # once, though two controls have moved
+    assert ".tile2-1{outline:4px solid" in explorer.page.value.replace(" {", "{")
+
+
+def test_a_single_head_has_no_tiles():
+    explorer = AttentionExplorer(lambda text, causal: (list(text), causal_weights(len(text))), "abc")
+    assert explorer.tiles.layout.display == "none"
+    assert explorer.stages.layout.display == "none"  # neither queries nor keys are known
+
+
+def test_a_click_on_a_cell_shows_its_stages():
+    explorer = tiny_explorer()
+    shown = explorer.stages.page.value
+    explorer.rows[5].index = 2  # as the page does
+    assert (explorer.query.value, explorer.key.value) == (5, 2) == (explorer.state.query, explorer.state.key)
+    assert explorer.stages.page.value != shown and "query 5 (:)" in explorer.stages.page.value
+    assert "query 5 (:), key 2 (M): weight " in explorer.matrix.value
+    explorer.key.value = 0  # by keyboard
+    assert "key 0 (R)" in explorer.stages.page.value
+    explorer.rows[5].index = 2  # the same cell a second time
+    assert explorer.key.value == 2
+    explorer.rows[2].index = 5
+    assert "masked, because the key comes after the query" in explorer.matrix.value
+    explorer.mask.value = False
+    assert "times uniform" in explorer.matrix.value and "masked" not in explorer.matrix.value
+
+
+def test_the_last_stages_are_the_weights_and_the_output_of_the_head():
+    explorer = tiny_explorer()
+    explorer.choose(1, 1)
+    explorer.choose_cell(4, 3)
+    *_, softmax, values = explorer.stages.state
+    np.testing.assert_allclose(softmax.columns["weight"], explorer.state.weights[1, 1, 4], atol=1e-6)
+    v = explorer.state.vectors[2][1, 1]
+    np.testing.assert_allclose(values.columns["output"], explorer.state.weights[1, 1, 4] @ v, atol=1e-6)
+
+
+def test_the_chosen_cell_follows_the_prompt():
+    explorer = tiny_explorer("so be it")
+    assert explorer.state.query == 7 and len(explorer.cells.children) == 8
+    explorer.choose_cell(2, 1)
+    explorer.prompt.value = "so be is"  # as long: the cell stays
+    assert (explorer.state.query, explorer.state.key) == (2, 1)
+    explorer.prompt.value = "so"
+    assert explorer.state.query == 1 and explorer.query.max == 1 and len(explorer.cells.children) == 2
+    explorer.prompt.value = ""
+    explorer.prompt.value = "a"
+    assert explorer.error == "" and (explorer.state.query, explorer.state.key) == (0, 0)
+
+
+def test_the_buttons_of_the_cells_are_never_made_anew():
+    """Their labels are their indices: with other labels ipywidgets 8 replaces all buttons at each change."""
+    explorer = tiny_explorer()
+    assert all(buttons._options_labels == tuple(map(str, range(MAX_TOKENS))) for buttons in explorer.rows)
+    kept = list(explorer.rows)
+    explorer.prompt.value = "so"
+    explorer.prompt.value = "ROMEO:\nso be it"
+    assert explorer.rows[: len(kept)] == kept
+
+
+def test_vectors_that_do_not_make_the_weights_are_refused():
+    q, k, v = np.random.default_rng(0).normal(size=(3, 1, 1, 4, 2))
+    scores = np.where(np.tri(4) > 0, q @ k.swapaxes(-1, -2) / np.sqrt(2), -np.inf)
+    weights = np.exp(scores) / np.exp(scores).sum(-1, keepdims=True)
+    assert compute("abcd", weights, (q, k, v)).vectors[0].shape == (1, 1, 4, 2)
+    with pytest.raises(ValueError, match="the weights are not those of the queries and keys"):
+        compute("abcd", weights, (q * 1.5, k, v))  # not divided by the right root, say
+    with pytest.raises(ValueError, match=r"q, k, v of shapes .*expected \[n_layer"):
+        compute("abcd", weights, (q[..., :1], k, v))
+
+
+def test_the_matrix_says_in_words_what_it_shows():
+    weights = np.array([[1, 0, 0], [0.75, 0.25, 0], [0, 0.1, 0.9]])[None, None]
+    words = alt(compute("abc", weights))
+    assert words.endswith("Each looks most at: a at a, b at a, c at c") and words.startswith(
+        "Layer 0, head 0"
+    )
+    shown = matrix_page(compute(['"', "<b>", "c"], weights))
+    assert 'alt="' in shown and "<b>at" not in shown and "&lt;b&gt; at &quot;" in shown
+    data, metadata = figure(compute("abc", weights))._repr_png_()
+    assert (
+        metadata["alt"] == words
+        and metadata["width"] == Image.open(io.BytesIO(render(compute("abc", weights)))).width // 2
+    )
+
+
+def test_the_small_picture_has_a_pixel_for_each_weight():
+    shades = np.array([[1.0, np.nan], [0.0, 0.5]])
+    image = Image.open(io.BytesIO(small_picture(shades))).convert("RGBA")
+    assert image.size == (2, 2) and image.getpixel((1, 0))[3] == 0
+    assert image.getpixel((0, 0))[:3] == tuple(coloured(np.array(1.0)).tolist())
 
 
 # --- a trained model

@@ -51,6 +51,17 @@ def test_the_picture_waits_for_a_training_loss(painted):
     assert painted(render(RECORDS, RUNGS, "run"), BLUE).sum() > 100  # the validation loss
 
 
+def test_before_training_there_is_no_image_and_the_page_says_why():
+    dashboard = Dashboard(RUNGS, "run")
+    dashboard.redraw()
+    assert dashboard.image.value == "" and dashboard.image.layout.display == "none"
+    assert "the figure comes with the first training loss" in dashboard.page.value
+    dashboard(RECORDS[0])
+    dashboard.redraw()
+    assert 'alt="run, up to step 1: losses' in dashboard.image.value
+    assert "the figure comes" not in dashboard.page.value
+
+
 def test_it_is_drawn_once_a_second_and_on_request():
     dashboard, now = Dashboard(RUNGS, "run"), [100.0]
     dashboard.clock = lambda: now[0]
@@ -72,4 +83,4 @@ def test_a_real_run_gives_it_its_records():
     result = train(model, tokens, tokens[:40], config, sample_fn=lambda model: "text", logger=dashboard)
     dashboard.redraw()
     assert dashboard.records == result.records and dashboard.state.step == 6
-    assert dashboard.state.sample == "text" and dashboard.image.value
+    assert dashboard.state.sample == "text" and dashboard.image.png

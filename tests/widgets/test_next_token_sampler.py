@@ -1,6 +1,7 @@
 """The next-token sampler without a browser: distributions, draws, its cache, the controls driven."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -258,6 +259,15 @@ def test_a_cache_is_not_trusted_after_a_failure():
     with torch.no_grad():
         expected = gpt(torch.tensor([[1, 2, 3, 4, 5]]))[0, -1]
     torch.testing.assert_close(logits_of([1, 2, 3, 4, 5]), expected, rtol=1e-5, atol=1e-5)
+
+
+def test_rows_keep_their_width():
+    """Buttons are not squeezed on a narrow page, and the bars' boxes end in one line whatever they say."""
+    sampler = NextTokenSampler(lambda ids: FIVE, CharTokenizer.from_text("abcde"), "a")
+    sampler.press()
+    assert {choice.layout.flex for choice in sampler.choices} == {"0 0 auto"}
+    widths = [re.search(r"width:(\d+)px;box-sizing", drawing.value).group(1) for drawing in sampler.bars[:5]]
+    assert len(set(widths)) == 1
 
 
 def test_rows_say_what_was_cut_off():

@@ -52,6 +52,19 @@ def test_the_text_is_shown_while_it_is_written(monkeypatch):
     assert len(pages) >= 4 and "abc" in pages[1] and disabled[0]
 
 
+def test_enter_in_the_prompt_writes():
+    """The page reports each key, and then Enter: what is continued is the text that stands there."""
+    calls = []
+    playground = Playground(lambda *settings: calls.append(settings[0]) or iter("abc"))
+    assert playground.prompt.continuous_update
+    playground.prompt.value = "KING:"
+    assert calls == []
+    playground.prompt._handle_custom_msg({"event": "submit"}, [])
+    assert calls == ["KING:"] and playground.text == "abc"
+    playground.prompt._handle_custom_msg({"event": "other"}, [])
+    assert len(calls) == 1
+
+
 def test_a_seed_repeats_the_text():
     playground = playground_for_model(model(), TOKENIZER, prompt="ab")
     playground.length.value = 40

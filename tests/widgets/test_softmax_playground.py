@@ -74,15 +74,15 @@ def test_strange_labels_are_drawn():
 
 def test_controls_redraw():
     playground = SoftmaxPlayground(["e", " ", "\n"], [2.0, 1.0, 0.0])
-    before = playground.image.value
+    before = playground.image.png
     playground.temperature.value = 0.5
-    assert playground.state.temperature == 0.5 and playground.image.value != before
+    assert playground.state.temperature == 0.5 and playground.image.png != before
     assert playground.state.probabilities[0] == pytest.approx(1 / (1 + math.exp(-2) + math.exp(-4)))
     playground.scores[1].value = 5.0
     assert playground.state.logits.tolist() == [2.0, 5.0, 0.0]
     playground.target.value = 2
     assert playground.state.target == 2 and playground.state.gradient[2] < 0
-    assert playground.image.value == render(playground.state) and playground.message.value == ""
+    assert playground.image.png == render(playground.state) and playground.message.value == ""
     assert playground.target.options[1] == ("␣", 1) and playground.scores[2].description == "score of ⏎"
 
 

@@ -101,7 +101,7 @@ def test_pointing_at_a_character_tells_its_loss():
 def test_each_character_has_the_colour_of_its_loss():
     text = page(compute("ab", [2.0, 6.0]), "here")
     for character, loss in (("a", 2.0), ("b", 6.0)):
-        name = re.search(rf'class="s (c\w+)"[^>]*>{character}<', text).group(1)
+        name = re.search(rf'class="s (c\w+)[^"]*"[^>]*>{character}<', text).group(1)
         assert f".here .{name}{{background:rgb{colour(loss)};color:rgb{ink(colour(loss))}}}" in text
 
 
@@ -109,6 +109,23 @@ def test_text_and_name_stay_text():
     text = page(compute(HOSTILE + "</style>&'", [1.0] * (len(HOSTILE) + 10), HOSTILE))
     assert "<img" not in text and text.count("</style>") == 1 and "onerror=&quot;" in text
     assert 'data-loss="&quot;: 1.00' in text and "&amp;" in text and 'data-loss="&lt;: 1.00' in text
+
+
+def test_a_character_can_be_chosen_without_a_mouse():
+    surprise = Surprise({"model": lambda text: [NAN, *[0.25] * (len(text) - 1)]}, "queen")
+    assert surprise.place.max == 5 and 'role="status">q: not predicted<' in surprise.page.value
+    surprise.place.value = 4
+    assert 'role="status">e: 0.25 nats, p = 0.78<' in surprise.page.value and surprise.state.chosen == 3
+    assert surprise.page.value.count(' chosen"') == 1
+    surprise.text.value = "ab"
+    assert surprise.place.max == 2 and 'role="status">b: 0.25 nats' in surprise.page.value
+
+
+def test_what_is_told_stays_within_the_page():
+    """It hangs at the left edge of the box, not at its character, which may be the last of a line."""
+    text = page(compute("ab", [NAN, 1.0]), "here")
+    assert ".here .surprise{" in text and "position:relative" in text.split(".here .text")[0]
+    assert ".here .s{cursor:default}" in text  # not positioned itself
 
 
 # --- the picture

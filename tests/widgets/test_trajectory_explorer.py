@@ -111,16 +111,16 @@ def test_the_picture_shows_as_many_steps_as_asked(painted):
 def test_controls_redraw():
     explorer = TrajectoryExplorer("SGD", against="momentum")
     assert explorer.beta1.disabled and explorer.beta2.disabled and explorer.bias_correction.disabled
-    assert explorer.state.other.rule == "momentum" and explorer.image.value == render(explorer.state)
+    assert explorer.state.other.rule == "momentum" and explorer.image.png == render(explorer.state)
     explorer.weight_decay.value = 0.5
     assert explorer.state.walk.settings.weight_decay == 0.5 == explorer.state.other.settings.weight_decay
     explorer.rule.value = "Adam"
     assert not explorer.beta1.disabled and explorer.lr.value == 0.3 and explorer.state.walk.rule == "Adam"
     assert explorer.state.walk.settings == replace(RULES["Adam"], weight_decay=0.5)
     for name, value in (("lr", 0.1), ("beta1", 0.5), ("beta2", 0.9), ("bias_correction", False)):
-        before = explorer.image.value
+        before = explorer.image.png
         getattr(explorer, name).value = value
-        assert getattr(explorer.state.walk.settings, name) == value and explorer.image.value != before
+        assert getattr(explorer.state.walk.settings, name) == value and explorer.image.png != before
     explorer.steps.value, explorer.against.value = 17, ""
     assert explorer.state.steps == 17 and explorer.state.other is None and explorer.message.value == ""
 
@@ -136,9 +136,9 @@ def test_choosing_a_rule_draws_once(monkeypatch):
 
 def test_a_number_that_cannot_be_used_leaves_a_message_and_the_last_picture():
     explorer = TrajectoryExplorer()
-    before = explorer.image.value
+    before = explorer.image.png
     explorer.beta1.max = 2
     explorer.beta1.value = 1.5
-    assert "beta1=1.5" in explorer.message.value and explorer.image.value == before
+    assert "beta1=1.5" in explorer.message.value and explorer.image.png == before
     explorer.beta1.value = 0.9
     assert explorer.message.value == ""

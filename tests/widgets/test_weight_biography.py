@@ -108,7 +108,7 @@ def test_controls_redraw():
     biography = WeightBiography([life("a"), life("b", seed=1)])
     assert biography.step.max == 200 and "Step 1 of a" in biography.page.value
     biography.step.value = 37
-    assert "Step 37 of a" in biography.page.value and biography.image.value == render(biography.life, 37)
+    assert "Step 37 of a" in biography.page.value and biography.image.png == render(biography.life, 37)
     biography.weight.value = "b"
     assert biography.life.name == "b" and "Step 37 of b" in biography.page.value
     biography.step.max = 500

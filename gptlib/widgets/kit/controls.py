@@ -1,17 +1,89 @@
 """The controls that several widgets use."""
 
+from collections.abc import Callable
+from math import log10
+
 import ipywidgets as widgets
+import traitlets
 
 from gptlib.widgets.kit.text import typed
 
 LABEL = {"description_width": "110px"}
-WIDE = {"width": "98%"}
-SLIDER = {"width": "340px"}
+WIDE = {"width": "98%", "max_width": "760px"}
+FIELD = {"width": "200px"}
+SLIDER = {"width": "200px"}
+
+
+class NumberSlider(widgets.HBox):
+    """A number field with a name, and a slider beside it that has the same value.
+
+    The field is for typing, the arrow keys, and screen readers: ipywidgets gives the handle of a slider no
+    name. `value`, `min`, `max`, `disabled` and `description` are those of one control.
+    """
+
+    value = traitlets.Any()
+
+    def __init__(self, field: widgets.Widget, slider: widgets.Widget, place: Callable = float):
+        self.place = place  # a value -> where it lies on the slider
+        self.field = field
+        self.slider = slider
+        super().__init__([field, slider])
+        self.value = field.value
+        field.observe(self.typed, "value")
+        slider.observe(self.dragged, "value")
+        self.observe(self.give, "value")
+
+    @traitlets.validate("value")
+    def within_limits(self, proposal) -> float:
+        """The value in its range."""
+        return min(max(proposal.value, self.min), self.max)
+
+    def typed(self, change) -> None:
+        """The field has changed."""
+        self.value = change.new
+
+    def dragged(self, change) -> None:
+        """The slider has changed. The page rounds 0.3 to a step of the slider at once, which is no drag."""
+        if abs(self.place(change.new) - self.place(self.value)) >= self.slider.step / 2:
+            # 0.9000000000000001 is 0.9
+            self.value = float(f"{change.new:.4g}") if isinstance(change.new, float) else change.new
+
+    def give(self, change=None) -> None:
+        """Both parts get the value."""
+        self.field.value = self.slider.value = self.value
+
+    @property
+    def description(self) -> str:
+        """The name."""
+        return self.field.description
+
+    @property
+    def min(self) -> float:
+        """The lowest value."""
+        return self.field.min
+
+    @property
+    def max(self) -> float:
+        """The highest value."""
+        return self.field.max
+
+    @max.setter
+    def max(self, highest: float) -> None:
+        self.field.max = self.slider.max = highest
+
+    @property
+    def disabled(self) -> bool:
+        """Whether it takes no input."""
+        return self.field.disabled
+
+    @disabled.setter
+    def disabled(self, disabled: bool) -> None:
+        self.field.disabled = self.slider.disabled = disabled
 
 
 def row(*controls: widgets.Widget) -> widgets.HBox:
-    """Controls side by side, on several lines where the page is narrow."""
-    return widgets.HBox(controls, layout=widgets.Layout(flex_flow="row wrap"))
+    """Controls side by side, on several lines where there are many or the page is narrow."""
+    return widgets.HBox(controls, layout=widgets.Layout(flex_flow="row wrap", max_width="900px"))
 
 
 def text_field(text: str, description: str, every_key: bool = False) -> widgets.Text:
@@ -21,23 +93,42 @@ def text_field(text: str, description: str, every_key: bool = False) -> widgets.
     )
 
 
-def slider(
-    value: float, low: float, high: float, step: float, description: str, digits: int = 1
-) -> widgets.FloatSlider:
-    """A slider whose readout has `digits` decimals."""
-    return widgets.FloatSlider(
-        value,
-        min=low,
-        max=high,
-        step=step,
-        readout_format=f".{digits}f",
-        description=description,
-        style=LABEL,
-        layout=SLIDER,
+def slider(value: float, low: float, high: float, step: float, description: str) -> NumberSlider:
+    """A number from `low` to `high`."""
+    limits = {"min": low, "max": high, "step": step}
+    return NumberSlider(
+        widgets.BoundedFloatText(value, **limits, description=description, style=LABEL, layout=FIELD),
+        widgets.FloatSlider(value, **limits, readout=False, layout=SLIDER),
     )
 
 
-def temperature_slider(temperature: float) -> widgets.FloatSlider:
+def whole_slider(value: int, low: int, high: int, description: str, step: int = 1) -> NumberSlider:
+    """A whole number from `low` to `high`."""
+    limits = {"min": low, "max": high, "step": step}
+    return NumberSlider(
+        widgets.BoundedIntText(value, **limits, description=description, style=LABEL, layout=FIELD),
+        widgets.IntSlider(value, **limits, readout=False, layout=SLIDER),
+    )
+
+
+def log_slider(value: float, low: int, high: int, step: float, description: str) -> NumberSlider:
+    """A number from 10^low to 10^high; the slider's steps are powers of ten."""
+    return NumberSlider(
+        widgets.BoundedFloatText(
+            value,
+            min=10.0**low,
+            max=10.0**high,
+            step=None,
+            description=description,
+            style=LABEL,
+            layout=FIELD,
+        ),
+        widgets.FloatLogSlider(value, min=low, max=high, step=step, readout=False, layout=SLIDER),
+        place=log10,
+    )
+
+
+def temperature_slider(temperature: float) -> NumberSlider:
     """The temperature of sampling; 0 takes the most probable token."""
     return slider(temperature, 0, 2, 0.1, "temperature")
 
@@ -46,9 +137,9 @@ def top_k_choice() -> widgets.Dropdown:
     """How many of the most probable tokens may be drawn; the value 0 means all."""
     # A Dropdown takes None for no choice, so 0 stands for `top_k=None`.
     choices = [("all", 0), *((str(k), k) for k in (1, 2, 3, 5, 10, 20, 40))]
-    return widgets.Dropdown(options=choices, value=0, description="top-k", style=LABEL)
+    return widgets.Dropdown(options=choices, value=0, description="top-k", style=LABEL, layout=FIELD)
 
 
 def seed_field() -> widgets.BoundedIntText:
     """The seed of the random numbers."""
-    return widgets.BoundedIntText(1, 0, 2**31 - 1, description="seed", style=LABEL)
+    return widgets.BoundedIntText(1, 0, 2**31 - 1, description="seed", style=LABEL, layout=FIELD)

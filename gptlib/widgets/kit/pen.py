@@ -1,16 +1,14 @@
-"""A pen for line pictures: it draws at twice the size and scales down, which makes the lines smooth."""
+"""A pen for pictures: its coordinates are those of the page, its canvas has SCALE times as many pixels."""
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from gptlib.widgets.kit.palette import BLACK, WHITE
-from gptlib.widgets.kit.picture import font, png
-
-SCALE = 2
+from gptlib.widgets.kit.picture import SCALE, font, png
 
 
 class Pen:
-    """Draws on a canvas of SCALE times `size` pixels; all coordinates are those of the small picture.
+    """Draws on a canvas of SCALE times `size` pixels; all coordinates are those of the page.
 
     A frame is a rectangle (left, top, right, bottom).
     """
@@ -41,23 +39,50 @@ class Pen:
                 box = [SCALE * v for v in (x - radius, y - radius, x + radius, y + radius)]
                 self.draw.ellipse(box, fill=colour)
 
-    def text(self, x, y, words, size=13, anchor="lm", colour=BLACK) -> None:
+    def text(self, x, y, words, size=13, anchor="lm", colour=BLACK, mono=False) -> None:
         """Text of `size` pixels; `anchor` as in Pillow."""
-        self.draw.text((SCALE * x, SCALE * y), words, colour, font(SCALE * size), anchor=anchor)
+        letters = font(SCALE * size, mono)
+        self.draw.text((SCALE * x, SCALE * y), words, colour, letters, anchor=anchor)
 
-    def box(self, frame, colour=BLACK, width: int = 1) -> None:
+    def length(self, words, size=13, mono=False) -> float:
+        """How wide a text is."""
+        return font(SCALE * size, mono).getlength(words) / SCALE
+
+    def rotated_text(self, x, y, words, size=13, mono=False) -> None:
+        """Text that runs upwards, with its upper left corner at (x, y)."""
+        height = SCALE * (size + 5)
+        box = Image.new("RGB", (int(np.ceil(SCALE * self.length(words, size, mono))), height), WHITE)
+        letters = font(SCALE * size, mono)
+        ImageDraw.Draw(box).text((0, height / 2), words, BLACK, letters, anchor="lm")
+        self.canvas.paste(box.transpose(Image.Transpose.ROTATE_90), (round(SCALE * x), round(SCALE * y)))
+
+    def box(self, frame, colour=BLACK, width: float = 1) -> None:
         """The outline of the frame."""
-        self.draw.rectangle([SCALE * edge for edge in frame], outline=colour, width=SCALE * width)
+        edges = [SCALE * edge for edge in frame]
+        self.draw.rectangle(edges, outline=colour, width=round(SCALE * width))
+
+    def rounded(self, frame, colour, width: float = 1) -> None:
+        """A filled rectangle with rounded corners and a black outline."""
+        edges, width = [SCALE * edge for edge in frame], round(SCALE * width)
+        self.draw.rounded_rectangle(edges, 4 * SCALE, fill=colour, outline=BLACK, width=width)
 
     def fill(self, frame, colour) -> None:
         """A filled rectangle; nothing if it is narrower than half a pixel."""
+        left, top, right, bottom = (round(SCALE * edge) for edge in frame)
         if frame[2] - frame[0] >= 0.5:
-            self.draw.rectangle([SCALE * edge for edge in frame], fill=colour)
+            self.draw.rectangle((left, top, right - 1, bottom - 1), fill=colour)
 
-    def png(self) -> bytes:
-        """The small picture as PNG, with 64 colours: every redraw sends the file to the page."""
-        small = self.canvas.resize(self.size, Image.Resampling.BOX)
-        return png(small.quantize(64, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE))
+    def pixels(self, colours: np.ndarray, frame, resampling=Image.Resampling.NEAREST) -> None:
+        """An array of colours, uint8 [rows, columns, 3], as cells that fill the frame."""
+        left, top, right, bottom = (SCALE * edge for edge in frame)
+        cells = Image.fromarray(colours).resize((right - left, bottom - top), resampling)
+        self.canvas.paste(cells, (left, top))
+
+    def png(self, colours: int | None = 64) -> bytes:
+        """The canvas as PNG, with at most so many colours (None: all): every redraw sends it to the page."""
+        if colours is None:
+            return png(self.canvas)
+        return png(self.canvas.quantize(colours, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE))
 
 
 def at(points, x_range, y_range, frame) -> np.ndarray:

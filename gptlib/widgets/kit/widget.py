@@ -6,21 +6,27 @@ from collections.abc import Callable
 import ipywidgets as widgets
 
 from gptlib.widgets.kit.page import message_html
+from gptlib.widgets.kit.picture import picture_html
 from gptlib.widgets.kit.text import complaint
 
 
-class Picture(widgets.Image):
-    """A PNG at its own size, at most as wide as the page; an empty value takes no space."""
+class Picture(widgets.HTML):
+    """A PNG with a text for who cannot see it, sharp on screens with twice the pixels. `png` is the file.
+
+    An HTML widget, because ipywidgets' Image has no alternative text before version 8, and because the page
+    keeps the file when the kernel is gone. An empty picture takes no space.
+    """
 
     def __init__(self):
+        self.png = b""
         # without align_self a VBox stretches the picture to its own width
-        super().__init__(layout=widgets.Layout(max_width="100%", align_self="flex-start"))
-        self.observe(self.hide_if_empty, "value")
-        self.hide_if_empty()
+        super().__init__(layout=widgets.Layout(max_width="100%", align_self="flex-start", display="none"))
 
-    def hide_if_empty(self, change=None) -> None:
-        """Browsers show a broken image for an empty value."""
-        self.layout.display = None if self.value else "none"
+    def show(self, png: bytes, alt: str) -> None:
+        """Show a PNG; `alt` says in words what it shows. b"" shows nothing."""
+        self.png = png
+        self.value = picture_html(png, alt) if png else ""
+        self.layout.display = None if png else "none"
 
 
 class BookWidget(widgets.VBox):
@@ -39,6 +45,7 @@ class BookWidget(widgets.VBox):
         self.message = widgets.HTML()
         self.css_class = f"{type(self).__name__}-{next(self.numbers)}"  # separates two widgets on one page
         super().__init__([*controls, self.message, *shown])
+        self.add_class(self.css_class)
 
     def __repr__(self) -> str:
         # the stored notebook holds this line, so it must not differ between runs
