@@ -3,7 +3,7 @@
 import torch
 
 from gptlib.exercises import exercise, expect
-from gptlib.exercises.answer import as_list, close, expect_close, tensor, whole_number
+from gptlib.exercises.answer import expect_close, tensor, whole_number
 from gptlib.exercises.limits import without_modules
 
 
@@ -70,69 +70,6 @@ def parallel_block(attempt):
         }
         expect_close(y, x + attn(n) + mlp(n), mistakes)
         expect(used == 1, f"normalise once and use it twice; yours calls ln {used} times")
-
-
-@exercise(difficulty=2, minutes=10)
-def contributions(attempt):
-    """attempt(blocks, x) -> the input and what each part wrote, in order."""
-    from gptlib.block import Block
-
-    for n, sizes, shape in ((2, (8, 2, 5), (1, 5, 8)), (3, (6, 3, 4), (2, 3, 6)), (0, (8, 2, 5), (1, 2, 8))):
-        torch.manual_seed(n)
-        blocks = [Block(*sizes).double() for _ in range(n)]
-        x = torch.randn(*shape, dtype=torch.float64)
-        before, right = x.clone(), what_was_written(blocks, x)
-        with torch.no_grad():
-            answer = attempt(blocks, x)
-        expect(torch.equal(x, before), "x was changed in place: keep the stream in a tensor of your own")
-        found = as_list(answer, "a list of tensors")
-        wanted = f"{n} blocks and the input make {1 + 2 * n} tensors, yours are {len(found)}"
-        expect(len(found) != 2 * n or n == 0, f"{wanted}: the input comes first")
-        expect(len(found) != 1 + n or n == 0, f"{wanted}: attention and MLP each write one")
-        expect(len(found) == 1 + 2 * n, wanted)
-        found = [tensor(part, shape, f"tensor {i} of the list") for i, part in enumerate(found)]
-        flipped = n > 0 and close(torch.stack(found), torch.stack(right[::-1]))
-        expect(not flipped, "the order is reversed: the input comes first")
-        for i, (yours, wanted) in enumerate(zip(found, right, strict=True)):
-            name = "the input" if i == 0 else f"what {('mlp', 'attn')[i % 2]} of block {(i - 1) // 2} wrote"
-            expect_close(yours, wanted, written_mistakes(blocks, right, i), f"{name}: ")
-
-
-@torch.no_grad()
-def what_was_written(blocks, x) -> list[torch.Tensor]:
-    """What hooks on the real blocks saw: the input, then the output of each part."""
-    written = [x]
-    parts = [part for block in blocks for part in (block.attn, block.mlp)]
-    hooks = [part.register_forward_hook(lambda part, given, y: written.append(y)) for part in parts]
-    for block in blocks:
-        x = block(x)
-    for hook in hooks:
-        hook.remove()
-    return written
-
-
-@torch.no_grad()
-def written_mistakes(blocks, right, i) -> dict:
-    """What usual mistakes give for tensor `i` of the list, by the message for each."""
-    if i == 0:
-        return {}
-    block = blocks[(i - 1) // 2]
-    stream = sum(right[: i - 1], right[i - 1])
-    mistakes = {
-        "that is the stream afterwards; give the part's own output, without the sum": stream + right[i]
-    }
-    if i % 2:
-        mistakes["the stream is not normalised: attention reads ln_1 of it"] = block.attn(stream)
-        mistakes["it reads the input; it must read the stream, into which other blocks have written"] = (
-            block.attn(block.ln_1(right[0]))
-        )
-    else:
-        early = sum(right[: i - 2], right[i - 2])
-        mistakes["the stream is not normalised: the mlp reads ln_2 of it"] = block.mlp(stream)
-        mistakes["the mlp reads the stream after attention has written into it"] = block.mlp(
-            block.ln_2(early)
-        )
-    return mistakes
 
 
 @exercise(difficulty=1, minutes=5)

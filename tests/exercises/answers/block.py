@@ -32,38 +32,6 @@ def ordinary(x, ln, attn, mlp):
     return x + mlp(ln(x))
 
 
-def all_written(blocks, x, mlp_reads_early=False, normalised=True, sums=False):
-    """The list of what was written, or with one thing wrong."""
-    written, stream = [x], x
-    for block in blocks:
-        early = stream
-        attention = block.attn(block.ln_1(stream) if normalised else stream)
-        stream = stream + attention
-        read = early if mlp_reads_early else stream
-        mlp = block.mlp(block.ln_2(read) if normalised else read)
-        written += [stream, stream + mlp] if sums else [attention, mlp]
-        stream = stream + mlp
-    return written
-
-
-def by_differences(blocks, x):
-    """The stream after each part, and then the differences."""
-    stream = [x]
-    for block in blocks:
-        stream.append(stream[-1] + block.attn(block.ln_1(stream[-1])))
-        stream.append(block(stream[-2]))
-    return [x, *(after - before for before, after in zip(stream, stream[1:], strict=False))]
-
-
-def written_in_place(blocks, x):
-    written = [x.clone()]
-    for block in blocks:
-        for ln, part in ((block.ln_1, block.attn), (block.ln_2, block.mlp)):
-            written.append(part(ln(x)))
-            x += written[-1]
-    return written
-
-
 @torch.no_grad()
 def zeroed(block, names=("attn.c_proj.weight", "attn.c_proj.bias", "mlp.c_proj.weight", "mlp.c_proj.bias")):
     for name, p in block.named_parameters():
@@ -87,11 +55,6 @@ def by_formula(n, bias=True):
 
 
 ALTERNATIVES = {
-    "contributions": [
-        all_written,
-        by_differences,
-        lambda blocks, x: tuple(part.float() for part in all_written(blocks, x)),
-    ],
     "begin_as_nothing": [zeroed, zeroed_one_by_one],
     "block_parameters": [by_formula, lambda n, bias: np.int64(by_formula(n, bias))],
     "parallel_block": [
@@ -101,31 +64,6 @@ ALTERNATIVES = {
 }
 
 BUGS = {
-    "contributions": {
-        "the stream after each part": (
-            lambda blocks, x: all_written(blocks, x, sums=True),
-            "without the sum",
-        ),
-        "MLP reads too early": (
-            lambda blocks, x: all_written(blocks, x, mlp_reads_early=True),
-            "after attention",
-        ),
-        "not normalised": (lambda blocks, x: all_written(blocks, x, normalised=False), "not normalised"),
-        "input forgotten": (lambda blocks, x: all_written(blocks, x)[1:], "the input comes first"),
-        "one for each block": (
-            lambda blocks, x: (lambda w: [x, *map(sum, zip(w[1::2], w[2::2], strict=True))])(
-                all_written(blocks, x)
-            ),
-            "attention and MLP each",
-        ),
-        "every block reads x": (
-            lambda blocks, x: [x, *(t for b in blocks for t in all_written([b], x)[1:])],
-            "it reads the input",
-        ),
-        "changed in place": (written_in_place, "in place"),
-        "upside down": (lambda blocks, x: all_written(blocks, x)[::-1], "reversed"),
-        "their sum": (lambda blocks, x: sum(all_written(blocks, x)), "return a list"),
-    },
     "begin_as_nothing": {
         "attention only": (lambda b: zeroed(b, ("attn.c_proj.weight", "attn.c_proj.bias")), "the MLP"),
         "MLP only": (lambda b: zeroed(b, ("mlp.c_proj.weight", "mlp.c_proj.bias")), "attention"),
