@@ -35,46 +35,6 @@ def average_backward(attempt):
         expect_close(found, average.T @ grad_out, mistakes, f"T={T}: ")
 
 
-@exercise(difficulty=2, minutes=15)
-def numerical_gradient(attempt):
-    """attempt(f, x, h) -> the gradient of f at x, measured."""
-    g = torch.Generator().manual_seed(3)
-    cases = (
-        ("a cube", lambda x: (x**3).sum(), lambda x: 3 * x**2, (3,)),
-        ("a sum of squares", lambda x: (x**2).sum(), lambda x: 2 * x, (2, 2)),
-        ("a product of entries", lambda x: x[0, 0] * x[1, 2], product_slope, (2, 3)),
-        ("a plain number", lambda x: float(x.exp().sum()), lambda x: x.exp(), ()),
-    )
-    for name, f, slope, shape in cases:
-        x = torch.randn(shape, generator=g, dtype=torch.float64)
-        h, given = 1e-4, x.clone()
-        with without_autograd():
-            answer = attempt(f, given, h)
-        expect(torch.equal(x, given), "x has changed: move a copy of it")
-        found = tensor(answer, shape, f"{name}: the gradient")
-        expect(torch.as_tensor(answer).dtype == torch.float64, "return float64, as x is: float32 rounds it")
-        right = slope(x)
-        mistakes = {
-            "the distance between up and down is 2h, not h": 2 * right,
-            "all entries move at once: move one at a time": right.sum().expand(shape),
-            "the sign is reversed: up minus down": -right,
-            "divide by the distance, 2h": 2 * h * right,
-        }
-        off = (found - right).abs().max().item()
-        expect(
-            off < 1e-6 or off > 100 * h,
-            f"{name}: off by {off:.1e}, which falls with h only: go up and down, not only up",
-        )
-        expect_close(found, right, mistakes, f"{name}: ")
-
-
-def product_slope(x):
-    """The gradient of x[0, 0] · x[1, 2]."""
-    slope = torch.zeros_like(x)
-    slope[0, 0], slope[1, 2] = x[1, 2], x[0, 0]
-    return slope
-
-
 @exercise(difficulty=3, minutes=20)
 def rms_norm_backward(attempt):
     """attempt(grad_out, x, weight, eps) -> (gradient of x, gradient of weight) of y = x / rms(x) * weight."""

@@ -1,6 +1,7 @@
 """Right answers and planted bugs for the exercises of chapter 08."""
 
 import torch
+from torch.autograd import grad as grad_by_another_name
 
 
 def averages(T, dtype):
@@ -20,6 +21,16 @@ def by_autograd(grad_out):
     return x.grad
 
 
+def by_hidden_autograd(grad_out):
+    x = torch.zeros_like(grad_out, requires_grad=True)
+    return grad_by_another_name(averages(len(x), x.dtype) @ x, x, grad_out)[0]
+
+
+def by_functional_autograd(grad_out):
+    forward = torch.func.vjp(lambda x: averages(len(x), x.dtype) @ x, torch.zeros_like(grad_out))
+    return forward[1](grad_out)[0]
+
+
 def in_place(grad_out):
     grad_out /= torch.arange(1, len(grad_out) + 1)[:, None]
     return grad_out.flip(0).cumsum(0).flip(0)
@@ -27,41 +38,6 @@ def in_place(grad_out):
 
 def counts(grad_out):
     return torch.arange(1, len(grad_out) + 1, dtype=grad_out.dtype)[:, None]
-
-
-def measured(f, x, h=1e-5, up=1.0, down=1.0, distance=2.0, flat=False, dtype=None):
-    """A right answer, and its parts to be broken."""
-    slopes = []
-    for i in range(x.numel()):
-        values = []
-        for step in (up * h, -down * h):
-            moved = x.clone().flatten()
-            moved[i] += step
-            values.append(float(f(moved.reshape(x.shape))))
-        slopes.append((values[0] - values[1]) / (distance * h))
-    slopes = torch.tensor(slopes, dtype=dtype or x.dtype)
-    return slopes if flat else slopes.reshape(x.shape)
-
-
-def five_points(f, x, h=1e-5):
-    """A formula of higher order."""
-    near, far = measured(f, x, h), measured(f, x, h, up=2, down=2, distance=4)
-    return (4 * near - far) / 3
-
-
-def leaves_x_changed(f, x, h=1e-5):
-    result = measured(f, x, h)
-    x += h
-    return result
-
-
-def all_at_once(f, x, h=1e-5):
-    return torch.full_like(x, (float(f(x + h)) - float(f(x - h))) / (2 * h))
-
-
-def by_autograd_of(f, x, h=1e-5):
-    x = x.clone().requires_grad_()
-    return torch.autograd.grad(f(x), x)[0]
 
 
 def norm_parts(grad_out, x, weight, eps):
@@ -113,6 +89,11 @@ def norm_by_autograd(grad_out, x, weight, eps):
     return torch.autograd.grad(y, (x, weight), grad_out)
 
 
+def norm_by_torch_func(grad_out, x, weight, eps):
+    rms_norm = torch.nn.functional.rms_norm
+    return torch.func.vjp(lambda x, w: rms_norm(x, x.shape[-1:], w, eps), x, weight)[1](grad_out)
+
+
 def weight_gradient(change):
     """The right gradient of x, and for the weight what `change` makes of grad_out, x and the normed x."""
 
@@ -133,7 +114,6 @@ ALTERNATIVES = {
         lambda grad_out: averages(len(grad_out), grad_out.dtype).T @ grad_out,
         lambda grad_out: by_loop(grad_out.float()).numpy(),
     ],
-    "numerical_gradient": [measured, five_points, lambda *given: measured(*given).numpy()],
     "rms_norm_backward": [from_the_jacobian, lambda *given: [t.float() for t in from_the_jacobian(*given)]],
 }
 
@@ -147,17 +127,8 @@ BUGS = {
         "only its own place": (lambda g: g / counts(g), "after s"),
         "in place": (in_place, "copy"),
         "by autograd": (by_autograd, "autograd"),
-    },
-    "numerical_gradient": {
-        "only up": (lambda f, x, h: measured(f, x, h, down=0, distance=1), "up and down"),
-        "divides by h": (lambda f, x, h: measured(f, x, h, distance=1), "2h, not h"),
-        "not divided": (lambda f, x, h: measured(f, x, h, distance=1 / h), "divide by the distance"),
-        "flattened": (lambda f, x, h: measured(f, x, h, flat=True).reshape(-1), "shape"),
-        "float32": (lambda f, x, h: measured(f, x, h, dtype=torch.float32), "float64"),
-        "leaves x changed": (leaves_x_changed, "copy"),
-        "all entries at once": (all_at_once, "one at a time"),
-        "down minus up": (lambda f, x, h: -measured(f, x, h), "sign"),
-        "by autograd": (by_autograd_of, "autograd"),
+        "by autograd, imported": (by_hidden_autograd, "autograd"),
+        "by torch.func": (by_functional_autograd, "autograd"),
     },
     "rms_norm_backward": {
         "r taken as fixed": (r_fixed, "r depends on x"),
@@ -173,5 +144,6 @@ BUGS = {
         "x instead of the normed x": (weight_gradient(lambda g, x, x_hat: over_rows(g * x)), "not by x"),
         "only x": (lambda *given: from_the_jacobian(*given)[0], "2 values"),
         "by autograd": (norm_by_autograd, "autograd"),
+        "by torch.func": (norm_by_torch_func, "autograd"),
     },
 }
