@@ -1,15 +1,15 @@
-"""The checkers of chapter 11. They cut the power on the reader's function and look at what is there."""
+"""The checkers of chapter 11. They stop the reader's function before each act and look at what is there."""
 
-import hashlib
-import json
+import itertools
 import locale
+import random
 import tempfile
 from pathlib import Path
 
 import torch
 
 from gptlib.exercises import exercise, expect
-from gptlib.exercises.answer import as_list, kind
+from gptlib.exercises.answer import close, kind, number
 from gptlib.exercises.disk import RENAMES, SYNCS, Act, watched
 
 OLD, NEW = "the old text\n" * 9, "the new text, é\n" * 90  # short enough to wait in Python's buffer
@@ -26,12 +26,12 @@ def write_safely(attempt):
         left = sorted(p.name for p in Path(folder).iterdir() if p != path)
         expect(not left, f"a temporary file is left behind: {left}")
         check_order(acts, path)
-    for number, act in enumerate(acts):
+    for done, act in enumerate(acts):
         with tempfile.TemporaryDirectory() as folder:
             path = old_file(folder)
-            with watched(cut_at=number):
+            with watched(cut_at=done):
                 write_new(attempt, path)
-            when = f"when the power is cut before {act.name} (call {number + 1} of {len(acts)}),"
+            when = f"when the power is cut before {act.name} (call {done + 1} of {len(acts)}),"
             expect(
                 path.exists(), f"{when} there is no file: os.replace takes its place, do not remove it first"
             )
@@ -95,68 +95,19 @@ def check_order(acts: list[Act], path: Path) -> None:
     )
 
 
-@exercise(difficulty=1, minutes=10)
-def damaged_files(attempt):
-    """attempt(folder) -> the sorted names in the manifest whose file is missing or has another SHA-256."""
-    contents = {
-        "b.bin": bytes(range(256)) * 300,
-        "a.bin": b"\xff\xfe" + bytes(5000),
-        "c.json": b'{"step": 1}',
-        "empty": b"",
-    }
-    flipped = bytearray(contents["b.bin"])
-    flipped[-1] ^= 1
-    three = {"c.json": b"{}", "b.bin": None, "empty": b"?"}
-    for case, changes, right, hint in (
-        ("nothing is damaged", {}, [], "hash all bytes of each file"),
-        (
-            "the last bit of b.bin is flipped",
-            {"b.bin": bytes(flipped)},
-            ["b.bin"],
-            "compare hashes, not sizes",
-        ),
-        ("c.json is missing", {"c.json": None}, ["c.json"], "a missing file is damaged, too"),
-        ("a.bin is cut short", {"a.bin": contents["a.bin"][:100]}, ["a.bin"], "compare the hashes"),
-        ("three are damaged", three, ["b.bin", "c.json", "empty"], "list all of them, not only the first"),
-        ("a stranger lies there", {"stranger": b"?"}, [], "go by the names in the manifest"),
-    ):
-        with tempfile.TemporaryDirectory() as place:
-            folder = Path(place)
-            hashes = {name: hashlib.sha256(raw).hexdigest() for name, raw in contents.items()}
-            manifest = json.dumps({"files": hashes, "manifest": ""})
-            (folder / "manifest.json").write_text(manifest, encoding="utf-8")
-            for name, raw in {**contents, **changes}.items():
-                if raw is not None:
-                    (folder / name).write_bytes(raw)
-            found = names_of_damaged(attempt, folder, case)
-        expect(found == right or sorted(found) != right, f"{case}: the names must be in alphabetical order")
-        expect(found == right, f"{case}, and yours lists {found}: {hint}")
-
-
-def names_of_damaged(attempt, folder: Path, case: str) -> list:
-    """What the attempt returns for a folder; the errors of two usual mistakes are named."""
-    try:
-        return as_list(attempt(folder), "a list of names")
-    except FileNotFoundError as error:
-        missing = Path(str(error.filename)).name
-        expect(False, f"{case}: your function raised FileNotFoundError for {missing}; list it instead")
-    except UnicodeDecodeError:
-        expect(False, "a hash is made of bytes: read_bytes(), not read_text()")
-
-
 class Run:
     """A run of four parts, with noise from a generator of its own."""
 
     def __init__(self, seed: int):
-        self.dice = torch.Generator().manual_seed(seed)
-        self.weight = torch.randn(5, generator=self.dice)
+        self.rng = torch.Generator().manual_seed(seed)
+        self.weight = torch.randn(5, generator=self.rng)
         self.momentum = torch.zeros(5)
         self.step = 0
 
     def advance(self, steps: int = 1) -> None:
         """In each step noise and the step's own learning rate make the momentum, which moves the weight."""
         for _ in range(steps):
-            noise = torch.randn(5, generator=self.dice)
+            noise = torch.randn(5, generator=self.rng)
             self.momentum.mul_(0.9).add_(self.weight + noise)
             self.weight.sub_(self.momentum / (10 + self.step))
             self.step += 1
@@ -164,7 +115,7 @@ class Run:
 
 @exercise(difficulty=2, minutes=15)
 def snapshot(attempt):
-    """attempt(run) -> {"weight", "momentum", "step", "dice"}, from which a new run goes on exactly."""
+    """attempt(run) -> {"weight", "momentum", "step", "rng"}, from which a new run goes on exactly."""
     torch.manual_seed(9)  # of the default generator, which is not the run's
     for seed, before, after in ((1, 3, 4), (2, 0, 2), (3, 7, 1)):
         run, twin = Run(seed), Run(seed)  # no snapshot is taken of the twin
@@ -172,8 +123,8 @@ def snapshot(attempt):
         twin.advance(before)
         state = attempt(run)
         expect(run.step == twin.step, "taking the snapshot moved the run on by a step")
-        undisturbed = torch.equal(run.dice.get_state(), twin.dice.get_state())
-        expect(undisturbed, "taking the snapshot drew from run.dice: the run goes on differently")
+        undisturbed = torch.equal(run.rng.get_state(), twin.rng.get_state())
+        expect(undisturbed, "taking the snapshot drew from run.rng: the run goes on differently")
         check_state(state, twin, seed)
         run.advance(after)
         for name in ("weight", "momentum"):
@@ -187,26 +138,26 @@ def snapshot(attempt):
 def check_state(state, run: Run, seed: int) -> None:
     """Whether a snapshot holds what a run has."""
     expect(isinstance(state, dict), f"return a dictionary, not {kind(state)}")
-    missing = {"weight", "momentum", "step", "dice"} - state.keys()
+    missing = {"weight", "momentum", "step", "rng"} - state.keys()
     expect(not missing, f"the snapshot lacks {', '.join(sorted(missing))}")
     for name in ("weight", "momentum"):
         expect(torch.is_tensor(state[name]), f"{name} must be a tensor, not {kind(state[name])}")
         expect(state[name].dtype == torch.float32, f"{name} must keep its dtype, float32")
         expect(torch.equal(state[name], getattr(run, name)), f"{name} is not what the run had")
     expect(state["step"] == run.step, f"after {run.step} steps, step must be {run.step}, not {state['step']}")
-    dice = state["dice"]
-    is_state = torch.is_tensor(dice) and dice.dtype == torch.uint8
-    expect(is_state, f"dice must be the generator's state, run.dice.get_state(), not {kind(dice)}")
-    if torch.equal(dice, run.dice.get_state()):
+    rng = state["rng"]
+    is_state = torch.is_tensor(rng) and rng.dtype == torch.uint8
+    expect(is_state, f"rng must be the generator's state, run.rng.get_state(), not {kind(rng)}")
+    if torch.equal(rng, run.rng.get_state()):
         return
     expect(
-        not torch.equal(dice, torch.get_rng_state()), "that is torch's default generator: run.dice is another"
+        not torch.equal(rng, torch.get_rng_state()), "that is torch's default generator: run.rng is another"
     )
     seeded = torch.Generator().manual_seed(seed).get_state()
     expect(
-        not torch.equal(dice, seeded), "that is the generator right after seeding: it has drawn numbers since"
+        not torch.equal(rng, seeded), "that is the generator right after seeding: it has drawn numbers since"
     )
-    expect(False, "dice is not the state of run.dice")
+    expect(False, "rng is not the state of run.rng")
 
 
 def continued(state: dict) -> Run:
@@ -214,5 +165,62 @@ def continued(state: dict) -> Run:
     run = Run(seed=0)
     run.weight, run.momentum = state["weight"].clone(), state["momentum"].clone()
     run.step = state["step"]
-    run.dice.set_state(state["dice"])
+    run.rng.set_state(state["rng"])
     return run
+
+
+def finished(
+    work, interval, cost, failures, *, shorter=True, last=True, loses="the piece", saving=True, exact=True
+) -> float:
+    """When `work` seconds of training are saved; the switches make the usual mistakes."""
+    now, saved, rest = 0.0, 0.0, list(failures)
+    while saved < work:
+        piece = min(interval, work - saved) if shorter else interval
+        end = now + piece + (cost if last or saved + piece < work else 0)
+        counts = end if saving else now + piece
+        if loses != "nothing" and rest and (rest[0] < counts or not exact and rest[0] == counts):
+            now = rest.pop(0)
+            saved = 0.0 if loses == "everything" else saved
+        else:
+            now, saved = end, saved + piece
+    return now
+
+
+@exercise(difficulty=3, minutes=30)
+def finish_time(attempt):
+    """attempt(work, interval, cost, failures) -> when all is trained and saved; a failure loses what is not saved."""
+    rng = random.Random(0)
+    cases = [
+        (20, 10, 1, []),
+        (25, 10, 1, []),
+        (20, 10, 1, [15]),
+        (20, 10, 1, [10.5]),
+        (20, 10, 1, [11]),
+        (20, 10, 0, [5, 9, 30]),
+        (30, 10, 2, [1, 2, 3, 20, 30]),
+        (10, 100, 3, []),
+    ]
+    for _ in range(20):
+        moments = list(itertools.accumulate(rng.expovariate(1 / 40) for _ in range(60)))
+        cases.append((rng.uniform(50, 100), rng.uniform(5, 15), rng.uniform(0, 3), moments))
+    for case in cases:
+        work, interval, cost, failures = case
+        given = list(failures)
+        found = number(attempt(work, interval, cost, given), "the finish time")
+        expect(given == failures, "you changed the list of failures you were given")
+        right = finished(*case)
+        if close(found, right, 1e-9):
+            continue
+        listed = failures if len(failures) < 6 else "…"
+        where = f"finish_time({work:.4g}, {interval:.4g}, {cost:.4g}, {listed}) is {right:.4g}, yours {found:.4g}: "
+        mistakes = {
+            "the last piece is saved, too: it costs as the others do": dict(last=False),
+            "the last piece may be shorter than the interval": dict(shorter=False),
+            "a failure loses the piece that is not saved yet": dict(loses="nothing"),
+            "a failure exactly at the end of a save loses nothing": dict(exact=False),
+            "a failure loses what was done since the save before, not everything": dict(loses="everything"),
+            "a failure while saving loses the piece, too": dict(saving=False),
+        }
+        for message, switches in mistakes.items():
+            expect(not close(found, finished(*case, **switches), 1e-9), where + message)
+        expect(False, where + "train, save, and begin again at a failure before the save's end")

@@ -1,7 +1,5 @@
 """Right and wrong answers to the exercises of chapter 11, on which its checkers are tested."""
 
-import hashlib
-import json
 import os
 import tempfile
 from pathlib import Path
@@ -107,50 +105,74 @@ def write_with_backup(path, text):
     backup.unlink(missing_ok=True)
 
 
-def damaged(folder, hash_of=None, missing=True, extra=False, order=sorted):
-    """damaged_files with switches for the bugs."""
-    hash_of = hash_of or (lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
-    files = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
-    names = [n for n in files if not (folder / n).exists()] if missing else []
-    names += [n for n in files if (folder / n).exists() and hash_of(folder / n) != files[n]]
-    if extra:
-        names += [p.name for p in folder.iterdir() if p.name not in files and p.name != "manifest.json"]
-    return order(names)
-
-
-def damaged_in_pieces(folder):
-    """Reads large files piece by piece."""
-
-    def hash_of(path):
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
-    return damaged(folder, hash_of)
-
-
-def damaged_without_asking(folder):
-    files = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
-    return sorted(n for n in files if hashlib.sha256((folder / n).read_bytes()).hexdigest() != files[n])
-
-
-def damaged_as_text(folder):
-    return damaged(folder, lambda path: hashlib.sha256(path.read_text("utf-8").encode()).hexdigest())
-
-
 def take(run, **changes):
     """The right snapshot with some parts replaced."""
     state = {
         "weight": torch.tensor(run.weight.tolist()),
         "momentum": run.momentum.detach().clone(),
         "step": int(run.step),
-        "dice": run.dice.get_state().clone(),
+        "rng": run.rng.get_state().clone(),
     }
     return {**state, **changes}
 
 
 def draw_first(run):
-    torch.randn(1, generator=run.dice)
+    torch.randn(1, generator=run.rng)
     return take(run)
+
+
+def finish(work, interval, cost, failures, restart=True, shorter=True, last=True):
+    """finish_time on a list that is walked through by index, with switches for the bugs."""
+    now = saved = i = 0
+    while work - saved > 1e-12:
+        piece = min(interval, work - saved) if shorter else interval
+        needed = piece + (cost if last or saved + piece < work else 0)
+        if i < len(failures) and failures[i] < now + needed:
+            now, i = failures[i], i + 1
+            saved = saved if restart else 0
+        else:
+            now, saved = now + needed, saved + piece
+    return now
+
+
+def finish_recursively(work, interval, cost, failures):
+    """The first piece, then the rest of the work, with what is left of the failures."""
+    if work <= 0:
+        return 0
+    piece = min(interval, work)
+    first = failures[0] if failures else float("inf")
+    if first < piece + cost:
+        return first + finish_recursively(work, interval, cost, [f - first for f in failures[1:]])
+    left = [f - piece - cost for f in failures]
+    return piece + cost + finish_recursively(work - piece, interval, cost, left)
+
+
+def finish_ignoring_failures_while_saving(work, interval, cost, failures):
+    now, saved, failures = 0, 0, list(failures)
+    while saved < work:
+        piece = min(interval, work - saved)
+        if failures and failures[0] < now + piece:
+            now = failures.pop(0)
+        else:
+            now, saved = now + piece + cost, saved + piece
+    return now
+
+
+def finish_counting_the_end(work, interval, cost, failures):
+    now, saved, failures = 0, 0, list(failures)
+    while saved < work:
+        piece = min(interval, work - saved)
+        if failures and failures[0] <= now + piece + cost:
+            now = failures.pop(0)
+        else:
+            now, saved = now + piece + cost, saved + piece
+    return now
+
+
+def finish_and_empty(work, interval, cost, failures):
+    answer = finish(work, interval, cost, failures)
+    failures.clear()
+    return answer
 
 
 ALTERNATIVES = {
@@ -161,8 +183,8 @@ ALTERNATIVES = {
         write_in_a_folder_below,
         write_with_folder_first,
     ],
-    "damaged_files": [damaged, damaged_in_pieces, lambda folder: tuple(damaged(folder))],
     "snapshot": [take],
+    "finish_time": [finish, finish_recursively],
 }
 
 BUGS = {
@@ -184,27 +206,10 @@ BUGS = {
         "another encoding": (with_bug(encoding="cp1252"), "encoding='utf-8'"),
         "an encoding without é": (with_bug(encoding="ascii"), "encoding='utf-8'"),
     },
-    "damaged_files": {
-        "sizes compared": (lambda folder: [], "not sizes"),
-        "missing files raise": (damaged_without_asking, "list it instead"),
-        "missing files passed over": (lambda folder: damaged(folder, missing=False), "a missing file"),
-        "only the first bytes": (
-            lambda folder: damaged(folder, lambda path: hashlib.sha256(path.read_bytes()[:4096]).hexdigest()),
-            "all bytes",
-        ),
-        "read as text": (damaged_as_text, "read_bytes()"),
-        "strangers listed": (lambda folder: damaged(folder, extra=True), "names in the manifest"),
-        "not sorted": (
-            lambda folder: damaged(folder, order=lambda names: sorted(names, reverse=True)),
-            "alphabetical",
-        ),
-        "stops at the first": (lambda folder: damaged(folder)[:1], "not only the first"),
-        "a set": (lambda folder: set(damaged(folder)), "not a set"),
-    },
     "snapshot": {
         "weight not copied": (lambda run: take(run, weight=run.weight), "clone()"),
         "momentum not copied": (lambda run: take(run, momentum=run.momentum), "clone()"),
-        "all of it, not copied": (lambda run: {**vars(run), "dice": run.dice.get_state()}, "clone()"),
+        "all of it, not copied": (lambda run: {**vars(run), "rng": run.rng.get_state()}, "clone()"),
         "momentum zero": (lambda run: take(run, momentum=torch.zeros(5)), "momentum is not"),
         "momentum missing": (
             lambda run: {k: v for k, v in take(run).items() if k != "momentum"},
@@ -212,13 +217,24 @@ BUGS = {
         ),
         "weight in half precision": (lambda run: take(run, weight=run.weight.half()), "dtype"),
         "next step": (lambda run: take(run, step=run.step + 1), "step must be"),
-        "the default generator": (lambda run: take(run, dice=torch.get_rng_state()), "default generator"),
+        "the default generator": (lambda run: take(run, rng=torch.get_rng_state()), "default generator"),
         "the seed only": (
-            lambda run: take(run, dice=torch.Generator().manual_seed(run.dice.initial_seed()).get_state()),
+            lambda run: take(run, rng=torch.Generator().manual_seed(run.rng.initial_seed()).get_state()),
             "after seeding",
         ),
-        "the seed as a number": (lambda run: take(run, dice=run.dice.initial_seed()), "get_state()"),
-        "draws a number": (draw_first, "drew from run.dice"),
+        "the seed as a number": (lambda run: take(run, rng=run.rng.initial_seed()), "get_state()"),
+        "draws a number": (draw_first, "drew from run.rng"),
         "one step further": (lambda run: (run.advance(), take(run))[1], "moved the run on"),
+    },
+    "finish_time": {
+        "all is lost": (lambda w, i, c, f: finish(w, i, c, f[:3], restart=False), "not everything"),
+        "the last piece is not saved": (lambda w, i, c, f: finish(w, i, c, f, last=False), "saved, too"),
+        "the last piece is whole": (lambda w, i, c, f: finish(w, i, c, f, shorter=False), "may be shorter"),
+        "failures do nothing": (lambda w, i, c, f: finish(w, i, c, []), "not saved yet"),
+        "failures while saving do nothing": (finish_ignoring_failures_while_saving, "while saving"),
+        "a failure at the end of a save counts": (finish_counting_the_end, "exactly at the end"),
+        "the list is emptied": (finish_and_empty, "you changed the list"),
+        "saving costs nothing": (lambda w, i, c, f: finish(w, i, 0, f), "train, save"),
+        "text": (lambda w, i, c, f: "22 s", "must be a number"),
     },
 }
