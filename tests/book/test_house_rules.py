@@ -9,6 +9,7 @@ from rules import Page, book_pages, complaints
 from rules.links import broken_links, links_resolve
 from tools import notebooks as tools
 from tools.chapters import ROOT, Chapter
+from tools.navigation import navigation
 from tools.reveals import SUMMARY
 from tools.solutions import folded, solutions_of
 
@@ -55,6 +56,7 @@ def shown(**data):
 
 
 BOOK = [
+    Chapter(0, "start_here", "Start here", (), "", (55, 0), "core"),
     Chapter(2, "data", "Data", ("data", "shards"), "", (55, 45), "core"),
     Chapter(4, "layers", "Layers", ("layers",), "", (70, 0), "core"),
     Chapter(5, "attention", "Attention", ("attention", "heads"), "", (65, 35), "core"),
@@ -63,7 +65,10 @@ BOOK = [
 ]
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 FOLDED_OUTPUT = {"jupyter": {"outputs_hidden": True}, "collapsed": True}
-TITLE = """# 05 · Attention
+LINE = navigation("05_attention", BOOK)
+TITLE = f"""# 05 · Attention
+
+{LINE}
 
 How? See [the data](../data/README.md) and [below](#Second-half:-more).
 
@@ -131,6 +136,7 @@ def good_notebook() -> dict:
         "solution": text(folded(solutions_of("attention")["leaks"])),
         "board": code("predictions.board()"),
         "last": code('export_chapter("05_attention", globals())', "export-and-prove"),
+        "navigation": text(LINE),
     }
     for name, cell in cells.items():
         cell["id"] = name
@@ -311,6 +317,12 @@ VIOLATIONS = {
         output("proof", shown(**{"text/plain": "<gptlib.gpt.Thing object>"})),
         output("proof", printed("read /home/somebody/book/data")),
         output("proof", printed("0.123456")),
+    ],
+    "chapters_are_linked": [
+        replaced("title", LINE, ""),
+        without("navigation"),
+        replaced("navigation", "06", "07"),
+        source("half", "## Second half: more\n\nas in chapter 04"),
     ],
     "links_resolve": [
         source("title", "[x](../data/missing.md)"),

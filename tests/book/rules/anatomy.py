@@ -6,6 +6,7 @@ import re
 from gptlib.exercises.notebook import modules_of, source_of, tags_of
 from gptlib.exercises.predictions import hidden, sealed
 from rules.page import calls_of, first_line, rule, tree
+from tools.navigation import is_navigation
 from tools.notebooks import badge
 from tools.reveals import SUMMARY
 from tools.solutions import checker_of, folded, solutions_of
@@ -80,8 +81,9 @@ def is_step(cell: dict) -> bool:
 
 @rule
 def ends_with_export(page):
-    """The last cell exports the reader's edit and proves it."""
-    last, call = page.cells[-1], f'export_chapter("{page.name}", globals())'
+    """The last code cell exports the reader's edit and proves it; only the navigation follows."""
+    cells = [cell for cell in page.cells if not is_navigation(cell)]
+    last, call = cells[-1], f'export_chapter("{page.name}", globals())'
     right = "export-and-prove" in tags_of(last) and call in source_of(last)
     return [] if right else [f"the last cell must be {call}, tagged"]
 
