@@ -39,6 +39,7 @@ bench: $(READY) data/tinyshakespeare/input.txt  ## how fast everything is on thi
 export: $(READY)  ## write what the notebooks export and what is generated in them: modules, solutions, links, workbooks
 	$(PY) -m tools.notebooks export
 	$(PY) -m tools.notebooks solutions
+	$(PY) -m tools.notebooks fold
 	$(PY) -m tools.notebooks links
 	$(PY) -m tools.notebooks workbook
 

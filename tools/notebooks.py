@@ -15,8 +15,10 @@ import nbformat
 from gptlib.exercises.notebook import checks_sources, exported_sources, read_notebook, write_module
 from gptlib.files import write_text
 from tools import reveals
+from tools.captions import describe_figures
 from tools.chapters import NOT_CONVERTED, ROOT, chapters, contents, with_contents
 from tools.environment import ENVIRONMENT
+from tools.folding import fold
 from tools.navigation import write_links
 from tools.solutions import write_solutions
 from tools.workbook import copy_workbooks, write_template
@@ -100,6 +102,8 @@ def clean(path: Path) -> None:
 def cleaned(notebook) -> str:
     """The file's text: without timings and views of widgets, with the metadata that JupyterLab wants.
 
+    The caption below a figure becomes its alternative text.
+
     A widget's view needs the kernel that made it, so the output goes; the next cell's figure stands for it.
     """
     version = notebook.metadata.get("language_info", {}).get("version", platform.python_version())
@@ -116,6 +120,7 @@ def cleaned(notebook) -> str:
                 kept["collapsed"] = True
             cell.metadata = kept
             cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
+    describe_figures(notebook)
     return nbformat.writes(notebook) + "\n"
 
 
@@ -146,7 +151,12 @@ def link(path: Path) -> bool:
     return changed(path, lambda notebook: write_links(notebook, path.stem, book))
 
 
-GENERATED = {"reveals": withhold, "solutions": fold_solutions, "links": link}
+def fold_cells(path: Path) -> bool:
+    """Fold imports and what a widget's controls do by program."""
+    return changed(path, fold)
+
+
+GENERATED = {"reveals": withhold, "solutions": fold_solutions, "fold": fold_cells, "links": link}
 
 
 def generated(names: list[str]) -> list[Path]:
@@ -230,6 +240,7 @@ def arguments() -> argparse.Namespace:
     commands.add_parser("solutions", help="fold the solutions into notebooks").add_argument(
         "names", nargs="*"
     )
+    commands.add_parser("fold", help="fold imports, and widgets by program").add_argument("names", nargs="*")
     commands.add_parser("links", help="write the links between chapters").add_argument("names", nargs="*")
     commands.add_parser("contents", help="write README's and 00's tables from chapters.toml")
     commands.add_parser("workbook", help="write the workbooks' templates from the notebooks")

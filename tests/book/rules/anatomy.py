@@ -3,9 +3,12 @@
 import ast
 import re
 
+import nbformat
+
 from gptlib.exercises.notebook import modules_of, source_of, tags_of
 from gptlib.exercises.predictions import hidden, sealed
 from rules.page import calls_of, first_line, rule, tree
+from tools.folding import fold
 from tools.navigation import is_navigation
 from tools.notebooks import badge
 from tools.reveals import SUMMARY
@@ -186,6 +189,23 @@ def told_wrongly(text: str, call: ast.Call, truth: str, more: str = "") -> list[
     if more and more not in [sealed(fence) for fence in re.findall(r"```text\n(.*?)\n```", text, re.DOTALL)]:
         complaints.append(f"the table that belongs to {name!r} must stand in ```text as it is shown")
     return complaints
+
+
+@rule
+def imports_and_drivers_are_folded(page):
+    """A question or a picture is on the first screen; no widget's question is answered below it."""
+    if not page.converted:
+        return []
+    cells = [{**cell, "source": source_of(cell)} for cell in page.cells]
+    wanted = nbformat.from_dict({**page.notebook, "cells": cells})
+    fold(wanted)
+    pairs = zip(page.cells, wanted.cells, strict=True)
+    differ = [cell for cell, other in pairs if source_of(cell) != other.source or not same_folds(cell, other)]
+    return [f"run `python -m tools.notebooks fold`: {first_line(cell)}" for cell in differ]
+
+
+def same_folds(cell: dict, other: dict) -> bool:
+    return all(cell["metadata"].get(key) == other["metadata"].get(key) for key in ("jupyter", "cellView"))
 
 
 @rule
