@@ -36,9 +36,11 @@ stress: $(READY)  ## tests at length: checkpoints under killed writers, flipped 
 bench: $(READY) data/tinyshakespeare/input.txt  ## how fast everything is on this machine: a table, and runs/bench.json
 	$(PY) -m tools.measure.bench
 
-export: $(READY)  ## write what the notebooks export and what is generated in them: modules, solutions, workbooks
+export: $(READY)  ## write what the notebooks export and what is generated in them: modules, solutions, links, workbooks
 	$(PY) -m tools.notebooks export
 	$(PY) -m tools.notebooks solutions
+	$(PY) -m tools.notebooks fold
+	$(PY) -m tools.notebooks links
 	$(PY) -m tools.notebooks workbook
 
 execute: $(READY)  ## run the notebooks and store their outputs (NAMES="05 07" for some)

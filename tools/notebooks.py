@@ -15,8 +15,11 @@ import nbformat
 from gptlib.exercises.notebook import checks_sources, exported_sources, read_notebook, write_module
 from gptlib.files import write_text
 from tools import reveals
+from tools.captions import describe_figures
 from tools.chapters import NOT_CONVERTED, ROOT, chapters, contents, with_contents
 from tools.environment import ENVIRONMENT
+from tools.folding import fold
+from tools.navigation import write_links
 from tools.solutions import write_solutions
 from tools.workbook import copy_workbooks, write_template
 
@@ -99,6 +102,8 @@ def clean(path: Path) -> None:
 def cleaned(notebook) -> str:
     """The file's text: without timings and views of widgets, with the metadata that JupyterLab wants.
 
+    The caption below a figure becomes its alternative text.
+
     A widget's view needs the kernel that made it, so the output goes; the next cell's figure stands for it.
     """
     version = notebook.metadata.get("language_info", {}).get("version", platform.python_version())
@@ -115,25 +120,43 @@ def cleaned(notebook) -> str:
                 kept["collapsed"] = True
             cell.metadata = kept
             cell.outputs = [output for output in cell.outputs if WIDGET_VIEW not in output.get("data", {})]
+    describe_figures(notebook)
     return nbformat.writes(notebook) + "\n"
 
 
-def changed(path: Path, change: Callable[[nbformat.NotebookNode], None]) -> None:
-    """Change a notebook as a file, without running it."""
+def changed(path: Path, change: Callable[[nbformat.NotebookNode], None]) -> bool:
+    """Change a notebook as a file, without running it; whether there was something to change."""
     notebook = nbformat.read(path, as_version=4)
     change(notebook)
-    if (text := cleaned(notebook)) != path.read_text(encoding="utf-8"):
-        write_text(path, text)
+    text = cleaned(notebook)
+    if text == path.read_text(encoding="utf-8"):
+        return False
+    write_text(path, text)
+    return True
 
 
-def withhold(path: Path) -> None:
+def withhold(path: Path) -> bool:
     """Withhold the truths of a notebook's predictions in what is stored."""
-    changed(path, reveals.convert)
+    return changed(path, reveals.convert)
 
 
-def fold_solutions(path: Path) -> None:
+def fold_solutions(path: Path) -> bool:
     """Put the solutions of a chapter below its exercises, folded."""
-    changed(path, lambda notebook: write_solutions(notebook, path.stem[3:]))
+    return changed(path, lambda notebook: write_solutions(notebook, path.stem[3:]))
+
+
+def link(path: Path) -> bool:
+    """Write a chapter's navigation and its links to other chapters."""
+    book = chapters(ROOT / "chapters.toml")
+    return changed(path, lambda notebook: write_links(notebook, path.stem, book))
+
+
+def fold_cells(path: Path) -> bool:
+    """Fold imports and what a widget's controls do by program."""
+    return changed(path, fold)
+
+
+GENERATED = {"reveals": withhold, "solutions": fold_solutions, "fold": fold_cells, "links": link}
 
 
 def generated(names: list[str]) -> list[Path]:
@@ -217,6 +240,8 @@ def arguments() -> argparse.Namespace:
     commands.add_parser("solutions", help="fold the solutions into notebooks").add_argument(
         "names", nargs="*"
     )
+    commands.add_parser("fold", help="fold imports, and widgets by program").add_argument("names", nargs="*")
+    commands.add_parser("links", help="write the links between chapters").add_argument("names", nargs="*")
     commands.add_parser("contents", help="write README's and 00's tables from chapters.toml")
     commands.add_parser("workbook", help="write the workbooks' templates from the notebooks")
     commands.add_parser("mine", help="copy the workbooks into mine/ for the reader; keep what is there")
@@ -257,14 +282,14 @@ def main() -> None:
         for path in notebooks():
             if export(path):
                 print(f"exported {path.stem}")
+    elif args.command in GENERATED:
+        for path in generated(args.names):
+            if GENERATED[args.command](path):
+                print(f"{args.command}: {path.stem} changed")
     else:
-        work = {"execute": execute, "clean": clean, "reveals": withhold, "solutions": fold_solutions}[
-            args.command
-        ]
-        generates = args.command in ("reveals", "solutions")
-        for path in generated(args.names) if generates else notebooks(args.names):
+        for path in notebooks(args.names):
             start = time.perf_counter()
-            work(path)
+            {"execute": execute, "clean": clean}[args.command](path)
             print(f"{args.command} {path.stem}: {time.perf_counter() - start:.0f} s", flush=True)
 
 

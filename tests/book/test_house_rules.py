@@ -8,7 +8,10 @@ from gptlib.exercises.predictions import hidden, sealed
 from rules import Page, book_pages, complaints
 from rules.links import broken_links, links_resolve
 from tools import notebooks as tools
+from tools.captions import SUMMARY as SHOWS
 from tools.chapters import ROOT, Chapter
+from tools.folding import BY_PROGRAM
+from tools.navigation import navigation
 from tools.reveals import SUMMARY
 from tools.solutions import folded, solutions_of
 
@@ -54,7 +57,13 @@ def shown(**data):
     return {"output_type": "display_data", "metadata": {}, "data": data}
 
 
+def figure(alt):
+    output = shown(**{"image/png": "", "text/plain": "F"})
+    return output | {"metadata": {"image/png": {"alt": alt}}}
+
+
 BOOK = [
+    Chapter(0, "start_here", "Start here", (), "", (55, 0), "core"),
     Chapter(2, "data", "Data", ("data", "shards"), "", (55, 45), "core"),
     Chapter(4, "layers", "Layers", ("layers",), "", (70, 0), "core"),
     Chapter(5, "attention", "Attention", ("attention", "heads"), "", (65, 35), "core"),
@@ -63,7 +72,10 @@ BOOK = [
 ]
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 FOLDED_OUTPUT = {"jupyter": {"outputs_hidden": True}, "collapsed": True}
-TITLE = """# 05 · Attention
+LINE = navigation("05_attention", BOOK)
+TITLE = f"""# 05 · Attention
+
+{LINE}
 
 How? See [the data](../data/README.md) and [below](#Second-half:-more).
 
@@ -87,7 +99,8 @@ class Half(nn.Module):
     def forward(self, x):
         return x / 2
 '''
-IMPORTS = """import torch
+IMPORTS = """# @title Imports
+import torch
 from gptlib.exercises.chapters import attention as exercises
 from gptlib.data import split
 """
@@ -106,9 +119,9 @@ def good_notebook() -> dict:
         "title": text(TITLE),
         "setup": code('# @title Setup\nREPOSITORY = ""', "setup", **FOLDED),
         "module": code("#| default_exp attention"),
-        "imports": code(IMPORTS),
+        "imports": code(IMPORTS, **FOLDED),
         "export": code(LAYER),
-        "second": code("#| exporti heads\nfrom gptlib.attention import total"),
+        "second": code("#| exporti heads\nfrom gptlib.attention import total", **FOLDED),
         "proof": code("# The sum of nothing\nassert total(torch.zeros(1, 1)) == 0", "proof"),
         "guess": code('predictions.guess("sum", None)'),
         "answer": code(
@@ -120,9 +133,13 @@ def good_notebook() -> dict:
         "folded": code("print(1)", outputs=[printed("1")], **FOLDED_OUTPUT),
         "widget": code("slider", "widget"),
         "driver": code(
-            "slider.value = 2\nassert slider.state == 2",
-            outputs=[shown(**{"image/png": "", "text/plain": "F"})],
+            f"{BY_PROGRAM}\nslider.value = 2\nassert slider.state == 2",
+            outputs=[figure("The state of the slider.")],
+            cellView="form",
+            jupyter={"source_hidden": True, "outputs_hidden": True},
+            collapsed=True,
         ),
+        "caption": text(f"{SHOWS}\n\n*Figure:* the state of the [slider](../data/README.md).\n\n</details>"),
         "clock": code(
             "assert clock() < 5\ntime.perf_counter()", "nbval-ignore-output", outputs=[printed("0.1234567 s")]
         ),
@@ -131,6 +148,7 @@ def good_notebook() -> dict:
         "solution": text(folded(solutions_of("attention")["leaks"])),
         "board": code("predictions.board()"),
         "last": code('export_chapter("05_attention", globals())', "export-and-prove"),
+        "navigation": text(LINE),
     }
     for name, cell in cells.items():
         cell["id"] = name
@@ -263,7 +281,7 @@ VIOLATIONS = {
     ],
     "widgets_are_driven": [
         output("widget", shown(**{"text/plain": "VBox()"})),
-        source("driver", "slider.value = 2"),
+        replaced("driver", "assert slider.state == 2", ""),
         output("driver"),
     ],
     "imports_go_backwards": [
@@ -293,13 +311,27 @@ VIOLATIONS = {
         replaced("export", 'Float[Tensor, "B T"]', "Tensor"),
     ],
     "texts_name_their_encoding": [
-        source("driver", "slider.value = open(path).read()\nassert slider.state"),
+        replaced("driver", "value = 2", "value = open(path).read()"),
         replaced("export", "return x.sum()", "return path.read_text()"),
         source("setup", "project = path.read_text()"),
     ],
     "one_statement_a_line": [
         replaced("imports", "import torch", "import torch;"),
         replaced("driver", "slider.value = 2\n", "slider.value = 2; "),
+    ],
+    "imports_and_drivers_are_folded": [
+        metadata("imports"),
+        replaced("imports", "# @title Imports\n", ""),
+        metadata("driver", **FOLDED),
+        metadata("driver", jupyter={"source_hidden": True, "outputs_hidden": True}),
+    ],
+    "figures_have_captions": [
+        without("caption"),
+        replaced("caption", "*Figure:*", "Figure:"),
+        source("caption", f"{SHOWS}\n\n*Figure:* a curve."),
+        replaced("caption", f"{SHOWS}\n\n", ""),
+        output("driver", figure("Something else is told here.")),
+        output("driver", shown(**{"image/png": "", "text/plain": "F"})),
     ],
     "pictures_are_png": [
         output("driver", shown(**{"image/svg+xml": "<svg/>"})),
@@ -311,6 +343,12 @@ VIOLATIONS = {
         output("proof", shown(**{"text/plain": "<gptlib.gpt.Thing object>"})),
         output("proof", printed("read /home/somebody/book/data")),
         output("proof", printed("0.123456")),
+    ],
+    "chapters_are_linked": [
+        replaced("title", LINE, ""),
+        without("navigation"),
+        replaced("navigation", "06", "07"),
+        source("half", "## Second half: more\n\nas in chapter 04"),
     ],
     "links_resolve": [
         source("title", "[x](../data/missing.md)"),

@@ -37,6 +37,9 @@ def begin_chapter(name: str) -> None:
     notebooks.write_contents()
     notebooks.export(notebook)
     notebooks.fold_solutions(notebook)
+    notebooks.fold_cells(notebook)
+    for path in notebooks.generated([]):  # the chapter before has a next one now
+        notebooks.link(path)
     notebooks.execute(notebook)
     write_template(notebook, notebooks.WORKBOOKS)
     for path in (notebook, notebooks.PACKAGE / f"{name}.py", *files_of(name).values()):

@@ -3,9 +3,13 @@
 import ast
 import re
 
+import nbformat
+
 from gptlib.exercises.notebook import modules_of, source_of, tags_of
 from gptlib.exercises.predictions import hidden, sealed
 from rules.page import calls_of, first_line, rule, tree
+from tools.folding import fold
+from tools.navigation import is_navigation
 from tools.notebooks import badge
 from tools.reveals import SUMMARY
 from tools.solutions import checker_of, folded, solutions_of
@@ -80,8 +84,9 @@ def is_step(cell: dict) -> bool:
 
 @rule
 def ends_with_export(page):
-    """The last cell exports the reader's edit and proves it."""
-    last, call = page.cells[-1], f'export_chapter("{page.name}", globals())'
+    """The last code cell exports the reader's edit and proves it; only the navigation follows."""
+    cells = [cell for cell in page.cells if not is_navigation(cell)]
+    last, call = cells[-1], f'export_chapter("{page.name}", globals())'
     right = "export-and-prove" in tags_of(last) and call in source_of(last)
     return [] if right else [f"the last cell must be {call}, tagged"]
 
@@ -184,6 +189,23 @@ def told_wrongly(text: str, call: ast.Call, truth: str, more: str = "") -> list[
     if more and more not in [sealed(fence) for fence in re.findall(r"```text\n(.*?)\n```", text, re.DOTALL)]:
         complaints.append(f"the table that belongs to {name!r} must stand in ```text as it is shown")
     return complaints
+
+
+@rule
+def imports_and_drivers_are_folded(page):
+    """A question or a picture is on the first screen; no widget's question is answered below it."""
+    if not page.converted:
+        return []
+    cells = [{**cell, "source": source_of(cell)} for cell in page.cells]
+    wanted = nbformat.from_dict({**page.notebook, "cells": cells})
+    fold(wanted)
+    pairs = zip(page.cells, wanted.cells, strict=True)
+    differ = [cell for cell, other in pairs if source_of(cell) != other.source or not same_folds(cell, other)]
+    return [f"run `python -m tools.notebooks fold`: {first_line(cell)}" for cell in differ]
+
+
+def same_folds(cell: dict, other: dict) -> bool:
+    return all(cell["metadata"].get(key) == other["metadata"].get(key) for key in ("jupyter", "cellView"))
 
 
 @rule

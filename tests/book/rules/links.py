@@ -4,8 +4,11 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+import nbformat
+
 from gptlib.exercises.notebook import read_notebook, source_of
 from rules.page import rule
+from tools.navigation import write_links
 
 
 @rule
@@ -14,6 +17,19 @@ def links_resolve(page):
     text = "\n\n".join(page.markdown())
     own_anchors = notebook_anchors(page.notebook)
     return broken_links(text, page.folder / f"{page.name}.ipynb", own_anchors)
+
+
+@rule
+def chapters_are_linked(page):
+    """Previous, contents and next at both ends, and a link at each mention of another chapter."""
+    if not page.converted or page.row is None:
+        return []
+    cells = [{**cell, "source": source_of(cell)} for cell in page.cells]
+    wanted = nbformat.from_dict({**page.notebook, "cells": cells})
+    write_links(wanted, page.name, page.book)
+    before, after = (list(map(source_of, cells)) for cells in (page.cells, wanted.cells))
+    differ = [text for text in after if text not in before]
+    return [f"run `python -m tools.notebooks links`: {text.splitlines()[0][:60]!r}" for text in differ]
 
 
 def broken_links(text: str, path: Path, own_anchors: set[str]) -> list[str]:

@@ -4,6 +4,7 @@ import re
 
 from gptlib.exercises.notebook import source_of, tags_of
 from rules.page import first_line, rule
+from tools.captions import caption, figures_of, is_folded
 
 UNSTABLE = {
     "an address": r"\b0x[0-9a-f]{6,}",
@@ -19,6 +20,26 @@ def pictures_are_png(page):
     kinds = [(cell, kind) for cell in page.code() for o in cell["outputs"] for kind in o.get("data", {})]
     allowed = {"text/plain", "text/html", "text/markdown", "image/png"}
     return [f"{kind} output of {first_line(cell)}" for cell, kind in kinds if kind not in allowed]
+
+
+@rule
+def figures_have_captions(page):
+    """Below each figure one sentence says what is to be seen; it is the alternative text too."""
+    if not page.converted:
+        return []
+    complaints = []
+    for cell, following in zip(page.cells, [*page.cells[1:], None], strict=True):
+        for figure in figures_of(cell):
+            alt = figure["metadata"].get("image/png", {}).get("alt")
+            if len(caption(following)) < 20:
+                complaints.append(f"a text cell that begins '*Figure:* …' must follow {first_line(cell)}")
+            elif is_folded(cell) != is_folded(following):
+                complaints.append(f"a caption is folded where its figure is: {first_line(cell)}")
+            elif alt != caption(following):
+                complaints.append(
+                    f"run `python -m tools.notebooks clean`: no alternative text: {first_line(cell)}"
+                )
+    return complaints
 
 
 @rule
