@@ -224,36 +224,44 @@ def figure(state: TheatreState) -> StaticImage:
 
 
 class MergeTheatre(BookWidget):
-    """The widget: a text, a slider through its merges, a button that plays them, a choice of pre-tokens.
+    """The widget: a text, the number of merges, buttons for the merge before and the next, a choice of pre-tokens.
 
-    Controls: `text`, `cut`, `step`, `play`. ValueError as for `compute`.
+    Controls: `text`, `cut`, `step`, `back`, `forward`. ValueError as for `compute`.
     """
 
     def __init__(self, text: str):
         self.gpt2 = BPETokenizer.gpt2()
         self.text = text_field(text, "text")
         self.cut = widgets.Checkbox(False, description="cut into words first", indent=False)
-        self.play = widgets.Play(0, min=0, interval=900, description="play the merges")
+        self.back = widgets.Button(description="One merge back")
+        self.forward = widgets.Button(description="Next merge")
         self.step = whole_slider(0, 0, 100, "merges")
         self.page = widgets.HTML()
         self.compared = widgets.HTML()
         self.state = self.new_state()
-        super().__init__([self.text, row(self.play, self.step, self.cut)], [self.page, self.compared])
-        widgets.link((self.play, "value"), (self.step, "value"))
+        controls = row(self.step, self.back, self.forward, self.cut)
+        super().__init__([self.text, controls], [self.page, self.compared])
+        self.back.on_click(lambda button: self.move(-1))
+        self.forward.on_click(lambda button: self.move(1))
         self.follow(self.recompute, self.text, self.cut)
         self.follow(self.redraw, self.step)
         self.redraw()
+
+    def move(self, by: int) -> None:
+        """Go so many merges on, as far as there are any."""
+        self.step.value += by
 
     def new_state(self) -> TheatreState:
         state = compute(untyped(self.text.value), self.cut.value)
         last = len(state.steps) - 1
         self.step.value = 0
         self.step.max = last
-        self.play.max = last
         return state
 
     def show_state(self) -> None:
         number = self.step.value
+        self.back.disabled = number == 0
+        self.forward.disabled = number == self.step.max
         self.page.value = page(self.state, number)
         lines = (against_tiktoken(self.state, number), with_gpt2(self.state.text, self.gpt2))
         self.compared.value = box("<br>".join(map(html.escape, lines)), f"{READABLE};overflow-wrap:anywhere")

@@ -1,6 +1,17 @@
 #!/usr/bin/env bash
-# Install Chromium for the browser tests where that is possible.
+# Install what the browser tests need, where that is possible: axe-core, and Chromium.
 set -euo pipefail
+axe="$(cd "$(dirname "$0")/../.." && pwd)/build/axe-core"
+if [ ! -f "$axe/package/axe.min.js" ]; then
+    if command -v npm >/dev/null; then
+        echo "fetching axe-core"
+        mkdir -p "$axe"
+        (cd "$axe" && npm pack --silent axe-core@4.14.1 >/dev/null && tar -xzf axe-core-*.tgz) \
+            || echo "axe-core could not be fetched: the tests that need it are skipped" >&2
+    else
+        echo "no npm, so no axe-core: the tests that need it are skipped" >&2
+    fi
+fi
 if command -v chromium || command -v chromium-browser || command -v google-chrome; then
     exit 0
 fi

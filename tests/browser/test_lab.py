@@ -17,12 +17,12 @@ def test_tokenizer_runs_and_its_theatre_follows_the_reader(notebook):
     page = notebook.page
     assert notebook.failures() == []
     theatre = page.locator(".jp-OutputArea-output:has(input[type=text]):has-text('merges')").first
-    text, slider = theatre.locator("input[type=text]"), theatre.locator(".noUi-handle, [role=slider]").first
+    text, merges = theatre.locator("input[type=text]"), theatre.get_by_label("merges")
     text.fill("<b>to be</b> to be")
     text.press("Enter")
     theatre.get_by_text("18 bytes, 18 tokens").wait_for(timeout=30_000)
-    slider.press("ArrowRight")
-    slider.press("ArrowRight")
+    merges.press("ArrowUp")
+    theatre.get_by_role("button", name="Next merge").press("Enter")
     theatre.get_by_text("2 of").first.wait_for(timeout=30_000)
     theatre.get_by_text("the same ones").wait_for(timeout=30_000)
     text.fill("")
@@ -42,7 +42,9 @@ def test_loss_runs_and_its_widgets_follow_the_reader(notebook):
     pictures = playground.locator("img")
     before = pictures.first.get_attribute("src")
     playground.locator("select").select_option("q")  # the least likely one comes
-    page.wait_for_function("([img, old]) => img.src !== old", arg=[pictures.first.element_handle(), before])
+    before = changed(page, pictures.first, before)
+    playground.get_by_label("temperature").press("ArrowUp")
+    changed(page, pictures.first, before)
 
     surprise = page.locator(".jp-OutputArea-output:has(input[type=text]):has-text('nats:')").first
     surprise.locator("input[type=text]").fill("KING: {")
@@ -67,7 +69,7 @@ def test_attention_runs_and_its_explorer_follows_the_reader(notebook):
 
     explorer = page.locator(".jp-OutputArea-output:has(input[type=text])").last
     prompt, (layer, head, show) = explorer.locator("input[type=text]"), explorer.locator("select").all()
-    mask = explorer.locator("input[type=checkbox]")
+    mask = explorer.get_by_label("causal mask")
 
     def says(text, gone=False):
         explorer.get_by_text(text).first.wait_for(state="detached" if gone else "visible", timeout=30_000)

@@ -22,16 +22,13 @@ def test_optimizer_runs_and_its_widgets_follow_the_reader(notebook):
     shown = changed(page, picture, shown)
     explorer.locator("input[type=checkbox]").click()
     shown = changed(page, picture, shown)
-    steps = explorer.locator(".noUi-handle").nth(1)  # after the learning rate's
-    steps.focus()
-    steps.press("ArrowLeft")  # the keyboard moves a slider, too
+    explorer.get_by_label("steps drawn").press("ArrowDown")
     changed(page, picture, shown)
 
     biography = page.locator(".jp-OutputArea-output:has-text('mean square'):has(select)").first
-    picture, handle = biography.locator("img").first, biography.locator(".noUi-handle").first
+    picture, step = biography.locator("img").first, biography.get_by_label("step", exact=True)
     shown = picture.get_attribute("src")
-    handle.focus()
-    handle.press("ArrowRight")
+    step.press("ArrowUp")
     shown = changed(page, picture, shown)
     biography.get_by_text("Step 41 of").wait_for(timeout=30_000)  # the driver cell left it at step 40
     biography.locator("select").select_option(index=0)

@@ -93,9 +93,16 @@ def test_the_picture_has_a_row_for_each_step(pixels):
 
 def test_the_widget_follows_its_controls():
     theatre = MergeTheatre("aaabdaaabac")
-    assert theatre.step.max == theatre.play.max == 3 and "11 bytes, 11 tokens" in theatre.page.value
+    assert theatre.step.max == 3 and "11 bytes, 11 tokens" in theatre.page.value
+    assert theatre.back.disabled and not theatre.forward.disabled
+    theatre.forward.click()
+    assert theatre.step.value == 1 and "1 of 3 merges" in theatre.page.value
     theatre.step.value = 3
-    assert theatre.play.value == 3 and "5 tokens" in theatre.page.value
+    assert theatre.forward.disabled and "5 tokens" in theatre.page.value
+    theatre.forward.click()
+    theatre.back.click()
+    assert theatre.step.value == 2
+    theatre.step.value = 3
     assert "5 tokens, the same ones" in theatre.compared.value
     theatre.text.value = "to be or not to be\\n"
     assert theatre.step.value == 0 and theatre.state.text == "to be or not to be\n"

@@ -6,6 +6,7 @@ from math import log10
 import ipywidgets as widgets
 import traitlets
 
+from gptlib.widgets.kit.palette import BLUE, GREY, WHITE
 from gptlib.widgets.kit.text import typed
 
 LABEL = {"description_width": "110px"}
@@ -14,11 +15,22 @@ FIELD = {"width": "200px"}
 SLIDER = {"width": "200px"}
 
 
+# ipywidgets gives a slider's handle no name. So the handle is hidden, also from the keyboard and screen readers,
+# which have the number field; what the pointer drags is the area inside the handle, which gets its looks.
+SLIDER_STYLE = f"""<style>
+.number-slider .noUi-handle{{visibility:hidden}}
+.number-slider .noUi-touch-area{{visibility:visible;width:100%;height:100%;border-radius:50%;box-sizing:border-box;
+ background:{WHITE};border:1px solid {GREY};cursor:pointer}}
+.number-slider .noUi-touch-area:hover{{background:{BLUE}}}
+.number-slider [disabled] .noUi-touch-area{{background:{GREY}}}
+</style>"""
+
+
 class NumberSlider(widgets.HBox):
     """A number field with a name, and a slider beside it that has the same value.
 
-    The field is for typing, the arrow keys, and screen readers: ipywidgets gives the handle of a slider no
-    name. `value`, `min`, `max`, `disabled` and `description` are those of one control.
+    The field is for typing, the arrow keys, and screen readers; the slider for the pointer. `value`, `min`,
+    `max`, `disabled` and `description` are those of one control.
     """
 
     value = traitlets.Any()
@@ -28,6 +40,7 @@ class NumberSlider(widgets.HBox):
         self.field = field
         self.slider = slider
         super().__init__([field, slider])
+        self.add_class("number-slider")
         self.value = field.value
         field.observe(self.typed, "value")
         slider.observe(self.dragged, "value")

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import ipywidgets as widgets
 
+from gptlib.widgets.kit.controls import SLIDER_STYLE
 from gptlib.widgets.kit.page import message_html
 from gptlib.widgets.kit.picture import picture_html
 from gptlib.widgets.kit.text import complaint
@@ -44,7 +45,8 @@ class BookWidget(widgets.VBox):
     def __init__(self, controls: list[widgets.Widget], shown: list[widgets.Widget]):
         self.message = widgets.HTML()
         self.css_class = f"{type(self).__name__}-{next(self.numbers)}"  # separates two widgets on one page
-        super().__init__([*controls, self.message, *shown])
+        style = widgets.HTML(SLIDER_STYLE, layout=widgets.Layout(display="none"))
+        super().__init__([style, *controls, self.message, *shown])
         self.add_class(self.css_class)
 
     def __repr__(self) -> str:

@@ -1,0 +1,26 @@
+"""What axe-core finds in what the book puts on a page of JupyterLab."""
+
+import pytest
+from lab import ROOT
+
+AXE = ROOT / "build" / "axe-core" / "package" / "axe.min.js"  # put there by tests/browser/install.sh
+# The book makes the outputs and the text; menus, prompts and editors are JupyterLab's.
+PARTS = [".jp-Notebook .jp-OutputArea-output", ".jp-Notebook .jp-MarkdownOutput"]
+# What in them is not the book's, and why
+EXCLUDED = {
+    ".jp-RenderedImage img": "JupyterLab 4.6 gives no image/png output an alternative text, whatever its metadata say",
+}
+RUN = """async ([include, exclude]) => {
+    const { violations } = await axe.run({ include, exclude }, { resultTypes: ['violations'] });
+    const bad = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
+    return bad.flatMap(({ id, impact, nodes }) => nodes.map(({ html }) => `${impact} ${id}: ${html.slice(0, 200)}`));
+}"""
+
+
+def findings(page) -> list[str]:
+    """The serious and critical findings; skips the test where axe-core is missing."""
+    if not AXE.exists():
+        pytest.skip("no axe-core here: tests/browser/install.sh fetches it where there is npm")
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    present = [selector for selector in PARTS if page.locator(selector).count()]
+    return page.evaluate(RUN, [[[selector] for selector in present], [[selector] for selector in EXCLUDED]])
