@@ -11,7 +11,6 @@ __all__ = ['numerical_gradient', 'matmul_backward', 'linear_backward', 'cross_en
 import math
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -67,7 +66,7 @@ def cross_entropy_backward(
 ) -> Float[Tensor, "*batch vocab"]:
     """Gradient of the logits in their mean cross-entropy: (p - one-hot target) / N. grad_out is 1 for the loss itself."""
     p = logits.softmax(dim=-1)
-    y = F.one_hot(targets, logits.shape[-1])
+    y = (targets[..., None] == torch.arange(logits.shape[-1], device=targets.device)).to(p.dtype)  # 1 at the target
     return (p - y) * (grad_out / targets.numel())
     # end
 

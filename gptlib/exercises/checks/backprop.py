@@ -132,7 +132,7 @@ def check_linear_backward(linear_backward):
 def check_cross_entropy_backward(cross_entropy_backward):
     """The gradient is the measured one; scores of 1,000 do no harm.
 
-    Hint: `logits.softmax(dim=-1)` is p; `F.one_hot(targets, logits.shape[-1])` is y.
+    Hint: `logits.softmax(dim=-1)` is p. For y compare numbers: `targets[..., None] == torch.arange(vocab)` is True at each target; `.to(p.dtype)` makes numbers of it.
     Hint: N is `targets.numel()`, whatever the shape of targets.
     """
 

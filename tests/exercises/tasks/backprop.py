@@ -94,7 +94,7 @@ def embedding_backward(grad_out, idx, n):
 """,
         """
 def embedding_backward(grad_out, idx, n):
-    chosen = F.one_hot(idx.reshape(-1), n).to(grad_out.dtype)
+    chosen = torch.nn.functional.one_hot(idx.reshape(-1), n).to(grad_out.dtype)
     return chosen.T @ grad_out.reshape(-1, grad_out.shape[-1])
 """,
     ],
@@ -106,9 +106,9 @@ TABLE = "    return grad_out.new_zeros(n, grad_out.shape[-1])" + ADD_UP
 LAST_ONLY = """    table = grad_out.new_zeros(n, grad_out.shape[-1])
     table[idx.reshape(-1)] += rows
     return table"""
-ONE_HOT = (
-    "    return F.one_hot(idx.reshape(-1), n).float().T @ grad_out.reshape(-1, grad_out.shape[-1]).float()\n"
-)
+ONE_HOT = """    chosen = torch.nn.functional.one_hot(idx.reshape(-1), n).float()
+    return chosen.T @ grad_out.reshape(-1, grad_out.shape[-1]).float()
+"""
 BY_FUNC = """    return torch.func.grad(lambda z: cross_entropy(z, targets))(logits)
 """
 PRODUCT_BY_GRAD = """    a, b = a.requires_grad_(), b.requires_grad_()
@@ -118,7 +118,7 @@ LINEAR_BY_BACKWARD = """    x, weight = x.requires_grad_(), weight.requires_grad
     (x @ weight.T).backward(grad_out)
 """
 NORM_BY_GRAD = """    x = x.requires_grad_()
-    torch.autograd.grad(F.layer_norm(x, weight.shape), x, grad_out)
+    torch.autograd.grad(torch.nn.functional.layer_norm(x, weight.shape), x, grad_out)
 """
 ATTENTION_BY_GRAD = """    q = q.requires_grad_()
     torch.autograd.grad(attention_weights(q, k, mask) @ v, q, grad_out)
