@@ -62,7 +62,7 @@ def check_SGD(SGD):
 
     Hint: `state` is an empty dictionary at p's first step. `if not state:` put zeros there, `torch.zeros_like(p)`, under the name "momentum_buffer".
     Hint: `v.mul_(momentum).add_(…)` changes v in place, so that the next step finds it. What is added is `p.grad + decay * p`.
-    Hint: the last line is `p.sub_(lr * v)`. `p = p - lr * v` would make a new tensor, of which the model knows nothing.
+    Hint: The last line is `p.sub_(lr * v)`. `p = p - lr * v` would make a new tensor, of which the model knows nothing.
     """
 
     def walk(first, gradients, lr, momentum=0.0, weight_decay=0.0, bug=""):
@@ -200,8 +200,8 @@ def hold_against_adam(kind, decoupled):
 def check_Adam(Adam):
     """The mean gradient over its usual size, both corrected for their start at 0, as with torch.optim.Adam.
 
-    Hint: at p's first step put three tensors into `state`: "step", `torch.zeros(())`, and "exp_avg" and "exp_avg_sq", `torch.zeros_like(p)`.
-    Hint: then `state["step"] += 1`, and `n = state["step"].item()` is the number in it.
+    Hint: At p's first step put three tensors into `state`: "step", `torch.zeros(())`, and "exp_avg" and "exp_avg_sq", `torch.zeros_like(p)`.
+    Hint: Then `state["step"] += 1`, and `n = state["step"].item()` is the number in it.
     Hint: `m.mul_(beta1).add_((1 - beta1) * g)` changes m in place; g is `p.grad + decay * p`, and v gets `g**2`.
     Hint: `m / (1 - beta1**n)` is m̂, a new tensor. ε is added after the root: `v_hat.sqrt() + eps`.
     """
@@ -212,7 +212,7 @@ def check_AdamW(AdamW):
     """Adam without decay in the gradient, and p multiplied by 1 - lr · decay, as with torch.optim.AdamW.
 
     Hint: `p.mul_(1 - lr * decay)` first. It changes p in place.
-    Hint: the rest is Adam's, with `p.grad` as it is: m and v know nothing of the decay.
+    Hint: The rest is Adam's, with `p.grad` as it is: m and v know nothing of the decay.
     """
     hold_against_adam(AdamW, decoupled=True)
 
@@ -221,7 +221,7 @@ def check_clip_grad_norm(clip_grad_norm):
     """One factor for all gradients, from their joint norm; never above 1.
 
     Hint: `[p.grad for p in params if p.grad is not None]` are the gradients; `params` may be a generator, so read it once.
-    Hint: the norm of the tensors' norms is the joint norm: `torch.stack([g.norm() for g in grads]).norm()`.
+    Hint: The norm of the tensors' norms is the joint norm: `torch.stack([g.norm() for g in grads]).norm()`.
     Hint: `(max_norm / (norm + 1e-6)).clamp(max=1.0)` is the factor. PyTorch has the 1e-6 against a division by 0.
     Hint: `g.mul_(scale)` changes a gradient in place. Without gradients the norm is `torch.zeros(())`.
     """
@@ -273,9 +273,9 @@ def check_clip_grad_norm(clip_grad_norm):
 def check_cosine_schedule(cosine_schedule):
     """A straight line up to max_lr, half a cosine down to min_lr, then min_lr.
 
-    Hint: three cases: `step < warmup_steps`, `step >= max_steps`, and what lies between.
-    Hint: the warm-up has the rates max_lr / warmup_steps, 2 max_lr / warmup_steps, …: step 0 counts as the first of them.
-    Hint: between, `progress = (step - warmup_steps) / (max_steps - warmup_steps)` goes from 0 to 1, and `0.5 * (1 + math.cos(math.pi * progress))` from 1 to 0.
+    Hint: Three cases: `step < warmup_steps`, `step >= max_steps`, and what lies between.
+    Hint: The warm-up has the rates max_lr / warmup_steps, 2 max_lr / warmup_steps, …: step 0 counts as the first of them.
+    Hint: Between, `progress = (step - warmup_steps) / (max_steps - warmup_steps)` goes from 0 to 1, and `0.5 * (1 + math.cos(math.pi * progress))` from 1 to 0.
     """
     for max_lr, min_lr, warmup, end in ((1.0, 0.2, 4, 24), (3e-3, 0.0, 0, 10), (0.5, 0.05, 10, 10), (2.0, 0.1, 1, 4)):
         steps = torch.arange(end + 12, dtype=torch.float64)
