@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from .batched import BatchedAdamW, BatchedMuon
 from .block import MLP
 from .layers import Dropout, Embedding, LayerNorm, Linear
-from .muon import NEWTON_SCHULZ, Muon
-from .optimizer import AdamW
+from .muon import NEWTON_SCHULZ
 
 # %% ../notebooks/14_speed.ipynb #211406d9
 def fused_linear(self, x: Float[Tensor, "... n_in"]) -> Float[Tensor, "... n_out"]:
@@ -50,7 +50,7 @@ def fused_mlp(self, x: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:
 
 
 def fused_adamw(self, params, grads, lr, betas, eps, weight_decay) -> None:
-    """`AdamW.update` in one kernel: each weight with its m and v is read once and written once."""
+    """`BatchedAdamW.update` in one kernel: each weight with its m and v is read once and written once."""
     m, v, steps = self.moments(params)
     torch._foreach_add_(steps, 1)
     settings = dict(lr=lr, beta1=betas[0], beta2=betas[1], weight_decay=weight_decay, eps=eps)
@@ -58,7 +58,7 @@ def fused_adamw(self, params, grads, lr, betas, eps, weight_decay) -> None:
 
 
 def fused_orthogonalise(self, G: Float[Tensor, "k n m"]) -> Float[Tensor, "k n m"]:
-    """`Muon.orthogonalise` for k matrices, with each product and the sum after it in one kernel."""
+    """`BatchedMuon.orthogonalise` for k matrices, with each product and the sum after it in one kernel."""
     a, b, c = NEWTON_SCHULZ
     X = G.mT if G.shape[-2] > G.shape[-1] else G
     X = X / X.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)
@@ -74,13 +74,13 @@ KERNELS = {
     LayerNorm: ("forward", fused_layer_norm),
     Dropout: ("forward", fused_dropout),
     MLP: ("forward", fused_mlp),
-    AdamW: ("update", fused_adamw),
-    Muon: ("orthogonalise", fused_orthogonalise),
+    BatchedAdamW: ("update", fused_adamw),
+    BatchedMuon: ("orthogonalise", fused_orthogonalise),
 }
 
 
 def fused_kernels(model: nn.Module, optimizer=None):
-    """Inside `with fused_kernels(model, optimizer)` these layers, and this AdamW, compute with KERNELS."""
+    """Inside `with fused_kernels(model, optimizer)` these layers, and this batched optimizer, compute with KERNELS."""
     parts = [*model.modules(), *getattr(optimizer, "optimizers", [optimizer])]
     swaps = [(part, *KERNELS[type(part)]) for part in parts if type(part) in KERNELS]
     return replaced(*((part, name, MethodType(kernel, part)) for part, name, kernel in swaps))

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from .optimizer import AdamW, Optimizer, parameter_groups, with_gradients
+from .optimizer import AdamW, Optimizer, parameter_groups
 
 # %% ../notebooks/09_optimizer.ipynb #81cd1cbe
 NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315  # coefficients of the polynomial a x + b x³ + c x⁵
@@ -21,7 +21,8 @@ NEWTON_SCHULZ = 3.4445, -4.7750, 2.0315  # coefficients of the polynomial a x + 
 def orthogonalise(G: Float[Tensor, "... n m"], steps: int = 5) -> Float[Tensor, "... n m"]:
     """A matrix with G's directions and all singular values near 1.
 
-    After five steps they lie between 0.68 and 1.14, if G's were at least 0.01 of its norm; smaller ones below.
+    After five steps they lie between 0.68 and 1.14, if G's were at least 0.01 of its norm; smaller ones end
+    between 0 and 1.21.
 
     Newton-Schulz steps of an odd polynomial push all singular values towards 1. Keller Jordan, "Muon" (2024).
     """
@@ -33,12 +34,12 @@ def orthogonalise(G: Float[Tensor, "... n m"], steps: int = 5) -> Float[Tensor, 
         X = a * X + (b * A + c * A @ A) @ X
     return X.mT if G.shape[-2] > G.shape[-1] else X
 
-
+# %% ../notebooks/09_optimizer.ipynb #9c1a0f28
 class Muon(Optimizer):
     """Momentum whose update is orthogonalised, for matrices only: every direction gets an equally large step.
 
-    Matrices of the same shape are stacked and moved together. The step is scaled by √max(1, n_out/n_in).
-    Keller Jordan, "Muon" (2024). Follows torch.optim.Muon.
+    The step is scaled by √max(1, n_out/n_in). Keller Jordan, "Muon" (2024). Follows torch.optim.Muon, but for its
+    rounding to bfloat16.
     """
 
     def __init__(self, params, lr=0.02, momentum: float = 0.95, weight_decay: float = 0.1):
@@ -48,34 +49,22 @@ class Muon(Optimizer):
                 if p.ndim != 2:
                     raise ValueError(f"Muon moves matrices only, got a parameter of shape {tuple(p.shape)}")
 
-    def orthogonalise(self, G: Float[Tensor, "k n m"]) -> Float[Tensor, "k n m"]:
-        """What turns the k gradients of one shape into steps."""
-        return orthogonalise(G)
-
     @torch.no_grad()
     def step(self) -> None:
         for group in self.param_groups:
-            params, grads = with_gradients(group)
-            for p in params:
-                if not self.state[p]:
-                    self.state[p]["momentum_buffer"] = torch.zeros_like(p)
-            for shape in sorted({tuple(p.shape) for p in params}):
-                same = [(p, g) for p, g in zip(params, grads, strict=True) if tuple(p.shape) == shape]
-                self.update([p for p, _ in same], [g for _, g in same], group)
-
-    def update(self, params, grads, group: dict) -> None:
-        """One step for matrices of one shape."""
-        momentum = group["momentum"]
-        buffers = [self.state[p]["momentum_buffer"] for p in params]
-        torch._foreach_lerp_(buffers, grads, 1 - momentum)
-        nesterov = torch._foreach_lerp(grads, buffers, momentum)
-        stacked = torch.stack(nesterov)  # [n, n_out, n_in]
-        if stacked.is_cuda and torch.cuda.is_bf16_supported(including_emulation=False):
-            stacked = stacked.bfloat16()  # its rounding does no harm here, and the products are faster
-        n_out, n_in = params[0].shape
-        step = self.orthogonalise(stacked).to(params[0].dtype) * (-group["lr"] * math.sqrt(max(1, n_out / n_in)))
-        torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-        torch._foreach_add_(params, list(step.unbind(0)))
+            lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(p)
+                mean = state["momentum_buffer"]
+                mean.mul_(momentum).add_((1 - momentum) * p.grad)
+                ahead = momentum * mean + (1 - momentum) * p.grad  # Nesterov: the newest gradient counts once more
+                n_out, n_in = p.shape
+                p.mul_(1 - lr * decay)
+                p.sub_(lr * math.sqrt(max(1, n_out / n_in)) * orthogonalise(ahead))
 
 # %% ../notebooks/09_optimizer.ipynb #55cb9f0a
 class OptimizerPair:

@@ -32,7 +32,7 @@ class Optimizer(torch.optim.Optimizer):
                     raise ValueError(f"{name}={value} must be at least 0 and below {limit}")
         super().__init__(params, settings)
 
-
+# %% ../notebooks/09_optimizer.ipynb #9c1a0f0e
 class SGD(Optimizer):
     """w ← w - lr · v with v ← momentum · v + gradient. Momentum 0 is plain gradient descent.
 
@@ -45,31 +45,25 @@ class SGD(Optimizer):
     @torch.no_grad()
     def step(self) -> None:
         for group in self.param_groups:
-            params, grads = with_gradients(group)
-            if not params:
-                continue
-            if group["weight_decay"]:
-                grads = torch._foreach_add(grads, params, alpha=group["weight_decay"])
-            if group["momentum"]:
-                for p in params:
-                    if not self.state[p]:
-                        self.state[p]["velocity"] = torch.zeros_like(p)
-                velocity = [self.state[p]["velocity"] for p in params]
-                torch._foreach_mul_(velocity, group["momentum"])
-                torch._foreach_add_(velocity, grads)
-                grads = velocity
-            torch._foreach_add_(params, torch._foreach_mul(grads, -group["lr"]))
+            lr, momentum, decay = group["lr"], group["momentum"], group["weight_decay"]
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(p)
+                v = state["momentum_buffer"]
+                v.mul_(momentum).add_(p.grad + decay * p)
+                p.sub_(lr * v)
+                # end
 
 # %% ../notebooks/09_optimizer.ipynb #083c4c30
 class Adam(Optimizer):
     """Every weight gets its own step size: the mean gradient over its usual size.
 
     m ← β₁m + (1-β₁)g,  v ← β₂v + (1-β₂)g²,  w ← w - lr · m̂ / (√v̂ + ε); the hats correct for the start at 0.
-    Weight decay is added to the gradient (coupled). `lr` may be a 0-d tensor. All tensors move together.
-    Kingma and Ba, "Adam" (2015). Follows torch.optim.Adam.
+    Weight decay is added to the gradient (coupled). Kingma and Ba, "Adam" (2015). Follows torch.optim.Adam.
     """
-
-    decoupled = False
 
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.0):
         super().__init__(params, dict(lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay))
@@ -77,58 +71,56 @@ class Adam(Optimizer):
     @torch.no_grad()
     def step(self) -> None:
         for group in self.param_groups:
-            params, grads = with_gradients(group)
-            if params:
-                self.update(params, grads, **{k: group[k] for k in ("lr", "betas", "eps", "weight_decay")})
+            lr, (beta1, beta2), eps, decay = group["lr"], group["betas"], group["eps"], group["weight_decay"]
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["step"] = torch.zeros(())
+                    state["exp_avg"] = torch.zeros_like(p)
+                    state["exp_avg_sq"] = torch.zeros_like(p)
+                state["step"] += 1
+                n, m, v = state["step"].item(), state["exp_avg"], state["exp_avg_sq"]
+                g = p.grad + decay * p
+                m.mul_(beta1).add_((1 - beta1) * g)
+                v.mul_(beta2).add_((1 - beta2) * g**2)
+                m_hat = m / (1 - beta1**n)
+                v_hat = v / (1 - beta2**n)
+                p.sub_(lr * m_hat / (v_hat.sqrt() + eps))
+                # end
 
-    def moments(self, params) -> list[list[Tensor]]:
-        """The means m and the means of squares v, each of its parameter's shape [...], and the step counts []."""
-        for p in params:
-            if not self.state[p]:
-                self.state[p]["step"] = torch.zeros((), device=p.device)  # float32, as torch keeps it
-                self.state[p]["exp_avg"] = torch.zeros_like(p)
-                self.state[p]["exp_avg_sq"] = torch.zeros_like(p)
-        return [[self.state[p][name] for p in params] for name in ("exp_avg", "exp_avg_sq", "step")]
-
-    def update(self, params, grads, lr, betas, eps, weight_decay) -> None:
-        """One step for one parameter group, as batched operations over all of its tensors."""
-        m, v, steps = self.moments(params)
-        if weight_decay and self.decoupled:
-            torch._foreach_mul_(params, 1 - lr * weight_decay)
-        elif weight_decay:
-            grads = torch._foreach_add(grads, params, alpha=weight_decay)
-
-        torch._foreach_add_(steps, 1)
-        torch._foreach_lerp_(m, grads, 1 - betas[0])
-        torch._foreach_mul_(v, betas[1])
-        torch._foreach_addcmul_(v, grads, grads, 1 - betas[1])
-
-        # 1 - βⁿ for each tensor; expm1 keeps the digits that 1 - β**n loses while n is small
-        n = torch.stack(steps).to(params[0].dtype)
-        correction_m, correction_v = (-torch.expm1(n * (math.log(b) if b else -math.inf)) for b in betas)
-        size = torch._foreach_sqrt(torch._foreach_div(v, correction_v.unbind()))
-        torch._foreach_add_(size, eps)
-        update = torch._foreach_div(m, size)
-        torch._foreach_mul_(update, (-lr / correction_m).unbind())
-        torch._foreach_add_(params, update)
-
-
-class AdamW(Adam):
+# %% ../notebooks/09_optimizer.ipynb #9c1a0f13
+class AdamW(Optimizer):
     """Adam with decoupled weight decay: w shrinks by lr · weight_decay of itself, beside the gradient step.
 
     Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (2019). Follows torch.optim.AdamW.
     """
 
-    decoupled = True
-
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps: float = 1e-8, weight_decay: float = 0.01):
-        super().__init__(params, lr, betas, eps, weight_decay)
+        super().__init__(params, dict(lr=lr, betas=tuple(betas), eps=eps, weight_decay=weight_decay))
 
-# %% ../notebooks/09_optimizer.ipynb #9b10f12a
-def with_gradients(group: dict) -> tuple[list[Tensor], list[Tensor]]:
-    """The parameters of a group that have a gradient, and those gradients, of the same shapes [...]."""
-    params = [p for p in group["params"] if p.grad is not None]
-    return params, [p.grad for p in params]
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            lr, (beta1, beta2), eps, decay = group["lr"], group["betas"], group["eps"], group["weight_decay"]
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                if not state:
+                    state["step"] = torch.zeros(())
+                    state["exp_avg"] = torch.zeros_like(p)
+                    state["exp_avg_sq"] = torch.zeros_like(p)
+                state["step"] += 1
+                n, m, v = state["step"].item(), state["exp_avg"], state["exp_avg_sq"]
+                p.mul_(1 - lr * decay)
+                m.mul_(beta1).add_((1 - beta1) * p.grad)
+                v.mul_(beta2).add_((1 - beta2) * p.grad**2)
+                m_hat = m / (1 - beta1**n)
+                v_hat = v / (1 - beta2**n)
+                p.sub_(lr * m_hat / (v_hat.sqrt() + eps))
+                # end
 
 # %% ../notebooks/09_optimizer.ipynb #c8d2e3f4
 def parameter_groups(params, weight_decay: float) -> list[dict]:
@@ -154,14 +146,17 @@ def make_adamw(
 def clip_grad_norm(params, max_norm: float) -> Float[Tensor, ""]:
     """Scale all gradients together so that their joint norm is at most `max_norm`; returns the norm before.
 
-    The direction of the step stays. Nothing is copied to the host. Pascanu et al. (2013).
+    The direction of the step stays. Pascanu et al. (2013). Follows torch.nn.utils.clip_grad_norm_.
     """
     grads = [p.grad for p in params if p.grad is not None]
     if not grads:
         return torch.zeros(())
-    norm = torch.stack(torch._foreach_norm(grads)).norm()
-    torch._foreach_mul_(grads, (max_norm / (norm + 1e-6)).clamp(max=1.0))
+    norm = torch.stack([g.norm() for g in grads]).norm()
+    scale = (max_norm / (norm + 1e-6)).clamp(max=1.0)
+    for g in grads:
+        g.mul_(scale)
     return norm
+    # end
 
 # %% ../notebooks/09_optimizer.ipynb #4e751556
 def cosine_schedule(step: int, *, max_lr: float, min_lr: float, warmup_steps: int, max_steps: int) -> float:
@@ -173,22 +168,23 @@ def cosine_schedule(step: int, *, max_lr: float, min_lr: float, warmup_steps: in
         return max_lr * (step + 1) / warmup_steps
     if step >= max_steps:
         return min_lr
-    progress = (step - warmup_steps) / max(1, max_steps - warmup_steps)
+    progress = (step - warmup_steps) / (max_steps - warmup_steps)
     return min_lr + 0.5 * (max_lr - min_lr) * (1 + math.cos(math.pi * progress))
+    # end
 
-
+# %% ../notebooks/09_optimizer.ipynb #9c1a0f1a
 def linear_schedule(step: int, *, max_lr: float, min_lr: float, warmup_steps: int, max_steps: int) -> float:
     """As `cosine_schedule`, with a straight line down to min_lr."""
     if step < warmup_steps:
         return max_lr * (step + 1) / warmup_steps
-    progress = min(1.0, (step - warmup_steps) / max(1, max_steps - warmup_steps))
+    if step >= max_steps:
+        return min_lr
+    progress = (step - warmup_steps) / (max_steps - warmup_steps)
     return min_lr + (max_lr - min_lr) * (1 - progress)
 
 
 def set_learning_rate(optimizer, share: float) -> None:
     """Give every parameter group this share of its first rate, its `max_lr`. A rate kept in a tensor stays there."""
     for group in optimizer.param_groups:
-        if "max_lr" not in group:  # reading a rate from a GPU's tensor synchronises CPU and GPU: once is enough
-            group["max_lr"] = float(group["lr"])
-        lr = share * group["max_lr"]
+        lr = share * group.setdefault("max_lr", float(group["lr"]))
         group["lr"] = group["lr"].fill_(lr) if isinstance(group["lr"], Tensor) else lr

@@ -16,9 +16,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from .batched import batched, batched_clip_grad_norm
 from .gpt import GPTConfig
 from .kernels import fused_kernels, next_token_loss
-from .optimizer import clip_grad_norm
 from .trainer import StepFunction, StepResult, Trainer, eager_step
 
 # the steps do not use these, but they can be imported from here as well
@@ -60,7 +60,7 @@ def whole_step(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"], l
         loss = loss_fn(trainer, part_x, part_y) * (len(part_x) / len(x))  # its share of the mean
         loss.backward()
         total += loss.detach()
-    norm = clip_grad_norm(trainer.model.parameters(), trainer.config.grad_clip or math.inf)
+    norm = batched_clip_grad_norm(trainer.model.parameters(), trainer.config.grad_clip or math.inf)
     trainer.optimizer.step()
     return StepResult(total, norm)
 
@@ -126,6 +126,7 @@ class CapturedStep:
 
     def capture(self, trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -> None:
         """Warm up, which compiles and creates the optimizer's state; take that back; capture."""
+        trainer.optimizer = batched(trainer.optimizer)  # a plain one asks for numbers on the host
         self.x, self.y = x.clone(), y.clone()  # a graph reads from fixed addresses
         for group in trainer.optimizer.param_groups:
             group["lr"] = torch.tensor(float(group["lr"]), device=trainer.device)

@@ -23,7 +23,7 @@ from gptlib.data import Batches
 from gptlib.gpt import GPT
 from gptlib.loss import evaluate
 from gptlib.optimizer import cosine_schedule, linear_schedule, set_learning_rate
-from gptlib.trainer import StepFunction, StepResult, Trainer, TrainState, eager_step, windows_at_once
+from gptlib.trainer import OptimizerFunction, StepFunction, StepResult, Trainer, TrainState, eager_step, windows_at_once
 
 # the loop does not use these, but they can be imported from here as well
 from gptlib.config import PRESETS, RunConfig  # noqa: F401
@@ -197,6 +197,7 @@ def train(
     config: TrainConfig,
     *,
     step_fn: StepFunction | None = None,  # None: eager_step
+    optimizer_fn: OptimizerFunction | None = None,  # None: make_optimizer
     sample_fn: SampleFunction | None = None,  # called every sample_interval steps
     checkpointer: CheckpointFunction | None = None,
     logger: LogFunction | None = None,
@@ -209,7 +210,7 @@ def train(
     row are a TrainingError. When `stop` returns an exception, the state is kept and the exception raised.
     ValueError for too short a text, or no steps left.
     """
-    trainer, step_fn = Trainer(model, config), step_fn or eager_step
+    trainer, step_fn = Trainer(model, config, optimizer_fn), step_fn or eager_step
     train_tokens, val_tokens = (torch.as_tensor(t).to(trainer.device) for t in (train_tokens, val_tokens))
     if len(val_tokens) < 2:
         raise ValueError(f"{len(val_tokens)} validation tokens: at least 2 are needed; take a longer text")

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from gptlib import mine
+from gptlib.batched import batched_optimizer
 from gptlib.checkpoint import checkpoints_in
 from gptlib.checkpointer import Checkpointer
 from gptlib.commands.ladder import keep_ladder, print_ladder
@@ -73,6 +74,7 @@ def carry_out(job: Job, start: TrainState | None = None) -> None:
                 *tokens,
                 job.train,
                 step_fn=with_memory_advice(step_fn),
+                optimizer_fn=batched_optimizer,
                 sample_fn=lambda model: sample_text(model, job.tokenizer, 300, seed=job.train.seed),
                 stop=stop,
                 **plugs,

@@ -14,7 +14,7 @@ from IPython.display import Image as StaticImage
 
 from gptlib.widgets.kit.controls import LABEL, WIDE, row, whole_slider
 from gptlib.widgets.kit.page import MONOSPACE, box
-from gptlib.widgets.kit.palette import BLACK, BLUE, DARK_GREY, GREY, VERMILLION
+from gptlib.widgets.kit.palette import BLACK, BLUE, DARK_GREY, GREY, LIGHT_GREY, VERMILLION
 from gptlib.widgets.kit.pen import Pen, at
 from gptlib.widgets.kit.picture import static_picture
 from gptlib.widgets.kit.widget import BookWidget, Picture
@@ -159,6 +159,14 @@ def render(life: Life, step: int, words: bool = False) -> bytes:
     return pen.png()
 
 
+def ticks(low: float, high: float, at_most: int) -> list[float]:
+    """Round numbers between two values: multiples of 1, 2 or 5 times a power of ten."""
+    power = 10.0 ** np.floor(np.log10((high - low) / at_most))
+    distance = next(step for step in (1, 2, 5, 10) if (high - low) / (step * power) <= at_most) * power
+    first = int(np.ceil(low / distance))
+    return [float(f"{i * distance:.6g}") for i in range(first, int(np.floor(high / distance)) + 1)]
+
+
 def draw_panel(pen: Pen, edges: tuple[int, int], curves: list[tuple], step: int) -> None:
     """One panel with its curves, its legend above, and a mark at the chosen step."""
     top, bottom = edges
@@ -172,16 +180,15 @@ def draw_panel(pen: Pen, edges: tuple[int, int], curves: list[tuple], step: int)
     def place(points):
         return at(points, (0, n), y_range, frame)
 
-    if y_range[0] < 0 < y_range[1]:
-        pen.line(place([(0, 0), (n, 0)]), DARK_GREY)
+    for y in ticks(*y_range, at_most=2 + (bottom - top) // 40):
+        pen.line(place([(0, y), (n, y)]), DARK_GREY if y == 0 else LIGHT_GREY)
+        pen.text(LEFT - 6, place([(0, y)])[0, 1], f"{y:g}".replace("-", "−"), 12, "rm")
     for values, colour, width, _ in curves:
         pen.line(place(np.stack([np.arange(1, n + 1), values], axis=1)), colour, width, frame)
     pen.line(place([(step, y) for y in y_range]), DARK_GREY)
     for values, colour, _, _ in curves:
         pen.dots(place([(step, values[step - 1])]), colour, frame, 4)
     pen.box(frame)
-    pen.text(LEFT - 6, bottom - 8, number(low), 12, "rm")
-    pen.text(LEFT - 6, top + 8, number(high), 12, "rm")
     for i, (_, colour, width, label) in enumerate(curves):
         left = LEFT + 170 * i
         pen.line([(left, top - 12), (left + 22, top - 12)], colour, width + 1)

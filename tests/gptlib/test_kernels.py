@@ -4,6 +4,7 @@ import pytest
 import torch
 from tiny_model import model
 
+from gptlib.batched import BatchedAdamW, BatchedMuon
 from gptlib.block import MLP
 from gptlib.kernels import (
     fused_dropout,
@@ -14,8 +15,6 @@ from gptlib.kernels import (
     fused_orthogonalise,
 )
 from gptlib.layers import Dropout, LayerNorm, Linear
-from gptlib.muon import Muon
-from gptlib.optimizer import AdamW
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
@@ -59,7 +58,7 @@ def test_the_residual_stream_has_the_precision_of_the_products():
 @pytest.mark.parametrize("shape", [(3, 8, 8), (2, 12, 5), (2, 5, 12)])
 def test_fused_orthogonalise_equals_ours(shape):
     G = torch.randn(*shape, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    muon = Muon([torch.nn.Parameter(G[0])])
+    muon = BatchedMuon([torch.nn.Parameter(G[0])])
     torch.testing.assert_close(fused_orthogonalise(muon, G), muon.orthogonalise(G), rtol=0, atol=1e-12)
 
 
@@ -78,7 +77,7 @@ def test_fused_adamw_equals_ours_for_1000_steps(dtype, tolerance):
     start = [torch.randn(size, generator=g, dtype=dtype) for size in ((6, 4), (4,), (3, 2))]
     pairs = [[p.clone().requires_grad_() for p in start] for _ in range(2)]
     optimizers = [
-        AdamW([{"params": p[:1]}, {"params": p[1:], "weight_decay": 0.0}], lr=1e-2, weight_decay=0.1)
+        BatchedAdamW([{"params": p[:1]}, {"params": p[1:], "weight_decay": 0.0}], lr=1e-2, weight_decay=0.1)
         for p in pairs
     ]
     for step in range(1000):

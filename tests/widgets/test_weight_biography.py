@@ -18,6 +18,7 @@ from gptlib.widgets.weight_biography import (
     number,
     page,
     render,
+    ticks,
 )
 
 SETTINGS = dict(lr=0.003, betas=(0.8, 0.99), weight_decay=0.3)
@@ -116,3 +117,16 @@ def test_controls_redraw():
     assert "step=300" in biography.message.value and "Step 37 of b" in biography.page.value
     biography.step.value = 200
     assert biography.message.value == "" and "Step 200" in biography.page.value
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "at_most", "round_numbers"),
+    [
+        (-0.06, 0.02, 5, [-0.06, -0.04, -0.02, 0, 0.02]),
+        (0.019, 0.0201, 3, [0.019, 0.0195, 0.02]),
+        (-3e-7, 1, 3, [0, 0.5, 1]),
+        (-1.0, 1.0, 3, [-1, 0, 1]),
+    ],
+)
+def test_the_axis_has_round_numbers(low, high, at_most, round_numbers):
+    assert ticks(low, high, at_most) == round_numbers

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from gptlib.batched import batched_optimizer
 from gptlib.bpe import GPT2_PATTERN
 from gptlib.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from gptlib.config import PRESETS
@@ -93,7 +94,7 @@ def bench_widget() -> list[dict]:
 def bench_checkpoint() -> list[dict]:
     """Saving and loading the full model with its optimizer state."""
     preset = PRESETS["char-gpu"]
-    trainer = Trainer(GPT(preset.model), preset.train)
+    trainer = Trainer(GPT(preset.model), preset.train, batched_optimizer)
     for p in trainer.model.parameters():
         p.grad = torch.zeros_like(p)
     trainer.optimizer.step()

@@ -13,6 +13,7 @@ from unittest import mock
 
 import torch
 
+from gptlib.batched import batched_optimizer
 from gptlib.config import PRESETS
 from gptlib.gpt import GPT
 from gptlib.speed import CapturedStep
@@ -29,7 +30,7 @@ def run(tokens: tuple, step: str, seed: int = 1, dropout: float = 0.0, **setting
     config = dataclasses.replace(PRESETS["char-cpu"].train, seed=seed, log_interval=1, **settings)
     shape = dataclasses.replace(SHAPE, dropout=dropout)
     model = GPT(shape, torch.Generator().manual_seed(seed)).to("cuda")
-    return train(model, *tokens, config, step_fn=STEPS[step]())
+    return train(model, *tokens, config, step_fn=STEPS[step](), optimizer_fn=batched_optimizer)
 
 
 def largest_difference(tokens: tuple, optimizer: str, step: str) -> float:

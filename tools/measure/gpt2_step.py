@@ -9,6 +9,7 @@ import json
 
 import torch
 
+from gptlib.batched import batched_optimizer
 from gptlib.config import PRESETS
 from gptlib.gpt import GPT
 from gptlib.speed import make_step
@@ -25,7 +26,7 @@ def main() -> None:
     preset = PRESETS["gpt2-124m"]
     config = dataclasses.replace(preset.train, batch_size=args.windows, micro_batch_size=None)
     model = GPT(preset.model, torch.Generator().manual_seed(1)).to(DEVICE).train()
-    trainer, step = Trainer(model, config), make_step("compiled", DEVICE)
+    trainer, step = Trainer(model, config, batched_optimizer), make_step("compiled", DEVICE)
     idx = torch.randint(preset.model.vocab_size, (args.windows, preset.model.block_size), device=DEVICE)
     step(trainer, idx, idx)
     times = row("step", "gpt2-124m", mean_calls(lambda: step(trainer, idx, idx), repeats=5, calls=10))

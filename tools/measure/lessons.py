@@ -8,6 +8,7 @@ import json
 
 import torch
 
+from gptlib.batched import batched_optimizer
 from gptlib.config import TrainConfig
 from gptlib.files import write_text
 from gptlib.gpt import GPT, GPTConfig
@@ -52,7 +53,7 @@ def main() -> None:
         text = train_tokens[:1000] if name.startswith("a tenth") else train_tokens
         records = []
         try:
-            train(model, text, val_tokens, config, logger=records.append)
+            train(model, text, val_tokens, config, optimizer_fn=batched_optimizer, logger=records.append)
         except TrainingError as error:
             records.append({"error": str(error)})
         run = {

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import torch
 
+from gptlib.batched import batched_optimizer
 from gptlib.checkpoint import Checkpoint, save_checkpoint
 from gptlib.commands.sample import sample_text
 from gptlib.config import PRESETS, RunConfig
@@ -32,7 +33,7 @@ def one_run(run: RunConfig, tokens: tuple, seed: int, **hooks) -> tuple[GPT, dic
     config = dataclasses.replace(run.train, seed=seed)
     model = GPT(run.model, torch.Generator().manual_seed(seed)).to(DEVICE)
     step_fn = make_step("compiled" if DEVICE.type == "cuda" else "fused", DEVICE)
-    result = train(model, *tokens, config, step_fn=step_fn, **hooks)
+    result = train(model, *tokens, config, step_fn=step_fn, optimizer_fn=batched_optimizer, **hooks)
     first = result.records[0]["seconds"]
     speeds = [row["tokens_per_second"] for row in result.records[1:] if "tokens_per_second" in row]
     came_to = {

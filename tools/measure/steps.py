@@ -10,11 +10,12 @@ from collections.abc import Callable
 
 import torch
 
+from gptlib.batched import batched_optimizer
 from gptlib.config import PRESETS
 from gptlib.data import Batches
 from gptlib.gpt import GPT
-from gptlib.kernels import fused_kernels, replaced
-from gptlib.optimizer import AdamW, set_learning_rate
+from gptlib.kernels import fused_kernels
+from gptlib.optimizer import set_learning_rate
 from gptlib.speed import CapturedStep, CompiledStep, only_eager, step_flops, whole_step
 from gptlib.trainer import Trainer, eager_step
 from tools.measure import DEVICE, characters
@@ -34,7 +35,7 @@ class Variant:
     precision: str = "fp32"
     waits: bool = True  # for each batch and each loss
     fused_attention: bool = False
-    batched: bool = False  # the optimizer's update
+    batched: bool = False  # the optimizer
     kernels: bool = False
     dropout: bool = True
     step_fn: Callable | None = None  # makes the step; None: the eager one
@@ -109,7 +110,8 @@ def step_times(variant: Variant, optimizer: str, tokens: torch.Tensor) -> tuple[
     config = dataclasses.replace(PRESET.train, optimizer=optimizer, precision=variant.precision)
     shape = PRESET.model if variant.dropout else dataclasses.replace(PRESET.model, dropout=0.0)
     torch.set_num_threads(variant.threads)
-    trainer = Trainer(GPT(shape, torch.Generator().manual_seed(1)).to(DEVICE).train(), config)
+    model = GPT(shape, torch.Generator().manual_seed(1)).to(DEVICE).train()
+    trainer = Trainer(model, config, batched_optimizer if variant.batched else None)
     for block in trainer.model.h:
         block.attn.fused = variant.fused_attention
     drawn_from = tokens.cpu() if variant.waits else tokens
@@ -125,21 +127,10 @@ def step_times(variant: Variant, optimizer: str, tokens: torch.Tensor) -> tuple[
             loss.item()
 
     with contextlib.ExitStack() as replacements:
-        if not variant.batched:
-            one_tensor_at_a_time = (AdamW, "step", torch.no_grad()(one_by_one))
-            replacements.enter_context(replaced(one_tensor_at_a_time))
         if variant.kernels:
             replacements.enter_context(fused_kernels(trainer.model, trainer.optimizer))
         (first,) = single_calls(step, 1)
         return mean_calls(step, repeats=5, calls=20 if DEVICE.type == "cuda" else 4), first
-
-
-def one_by_one(self) -> None:
-    """`Adam.step` with a loop over the tensors."""
-    for group in self.param_groups:
-        settings = {k: group[k] for k in ("lr", "betas", "eps", "weight_decay")}
-        for p in group["params"]:
-            self.update([p], [p.grad], **settings)
 
 
 def product_times(dtype: torch.dtype) -> list[float]:
@@ -166,7 +157,8 @@ def bench_kernels() -> list[dict]:
     if DEVICE.type != "cuda":
         print("no CUDA GPU: its kernels are not listed", file=sys.stderr)
         return []
-    trainer = Trainer(GPT(PRESET.model, torch.Generator().manual_seed(1)).to(DEVICE).train(), PRESET.train)
+    model = GPT(PRESET.model, torch.Generator().manual_seed(1)).to(DEVICE).train()
+    trainer = Trainer(model, PRESET.train, batched_optimizer)
     shape = PRESET.train.batch_size, PRESET.model.block_size
     windows = torch.zeros(shape, dtype=torch.long, device=DEVICE)
     step, repeats = CapturedStep(), 5

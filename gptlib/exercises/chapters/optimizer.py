@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from gptlib.exercises import exercise, expect
-from gptlib.exercises.answer import close, expect_close, kind, number, parts
+from gptlib.exercises.answer import close, kind, number, parts
 from gptlib.gpt import GPT, GPTConfig
 
 
@@ -56,84 +56,6 @@ def wsd_schedule(attempt):
         expect(abs(at_end) < 1e-4, f"{where}the decay must reach 0 at max_steps, yours has {rates[end]:g}")
         step = int((found - right).abs().argmax())
         expect(False, f"{where}step {step} must have {right[step]:g}, yours has {rates[step]:g}")
-
-
-@exercise(difficulty=2, minutes=15)
-def adamw_step(attempt):
-    """attempt(w, g, m, v, n, lr, beta1, beta2, eps, weight_decay): one step of AdamW in place, n = 1, 2, …"""
-    for shape, lr, betas, eps, decay, seed in (
-        ((3,), 0.1, (0.9, 0.999), 1e-8, 0.0, 0),
-        ((4, 2), 0.01, (0.8, 0.95), 1e-8, 0.5, 1),
-        ((2, 3), 0.05, (0.9, 0.99), 0.1, 0.1, 2),
-        ((5,), 0.02, (0.0, 0.9), 1e-3, 0.0, 3),
-    ):
-        generator = torch.Generator().manual_seed(seed)
-        w = torch.randn(shape, generator=generator, dtype=torch.float64)
-        m, v = torch.zeros_like(w), torch.zeros_like(w)
-        p = w.clone().requires_grad_()
-        reference = torch.optim.AdamW([p], lr=lr, betas=betas, eps=eps, weight_decay=decay)
-        for n in range(1, 5):
-            g = torch.randn(shape, generator=generator, dtype=torch.float64)
-            before, given = (w.clone(), m.clone(), v.clone()), g.clone()
-            attempt(w, given, m, v, n, lr, *betas, eps, decay)
-            p.grad = g
-            reference.step()
-            expect(torch.equal(given, g), "you changed the gradient: decoupled decay leaves it alone")
-            for name, old, new in zip("wmv", before, (w, m, v), strict=True):
-                expect(
-                    not torch.equal(new, old),
-                    f"{name} did not change: work in place, with {name}.mul_(…) and so on",
-                )
-            check_means(m, v, before, g, n, betas, decay)
-            check_step(w - before[0], before[0], m, v, n, lr, betas, eps, decay)
-            expect_close(w, p.detach(), {}, f"w after step {n}: ")
-
-
-def check_means(m, v, before, g, n, betas, decay) -> None:
-    """Whether m and v are the running means of g and of its square."""
-    w, old_m, old_v = before
-    for name, found, old, beta, what in (("m", m, old_m, betas[0], g), ("v", v, old_v, betas[1], g * g)):
-        right = beta * old + (1 - beta) * what
-        with_decay = g + decay * w
-        coupled = with_decay if name == "m" else with_decay**2
-        mistakes = {
-            "the decay went into the gradient (coupled): multiply w by 1 - lr · weight_decay instead": (
-                beta * old + (1 - beta) * coupled
-            ),
-            "it lacks the factor 1 - beta, or keeps the corrected mean, which only the step uses": what,
-            "the factor of the gradient is 1 - beta, not 1": beta * old + what,
-            "it keeps the corrected mean, which only the step uses": right / (1 - beta**n),
-            "old and new are exchanged: beta belongs to the old mean": (1 - beta) * old + beta * what,
-            "it is the mean of g², not of |g|": beta * old + (1 - beta) * g.abs(),
-        }
-        expect_close(found, right, mistakes, f"{name} after step {n}: ")
-
-
-def check_step(change, w, m, v, n, lr, betas, eps, decay) -> None:
-    """Whether w moved by the step that belongs to the means m and v, and by its decay."""
-
-    def step(corrections=n, root=torch.sqrt, eps_inside=0.0, eps_outside=eps):
-        """The step without decay; with 0 corrections the means are used as they are."""
-        m_hat = m / (1 - betas[0] ** corrections) if corrections else m
-        v_hat = v / (1 - betas[1] ** corrections) if corrections else v
-        return -lr * m_hat / (root(v_hat + eps_inside) + eps_outside)
-
-    decayed = -lr * decay * w
-    mistakes = {
-        "m and v are used as they are: divide them by 1 - beta1ⁿ and 1 - beta2ⁿ": (
-            step(corrections=0) + decayed
-        ),
-        "n counts from 1 already: the correction is 1 - betaⁿ, not 1 - betaⁿ⁺¹": (
-            step(corrections=n + 1) + decayed
-        ),
-        "ε belongs outside the root: √v̂ + ε": step(eps_inside=eps, eps_outside=0.0) + decayed,
-        "divide by the root of v̂, not by v̂": step(root=lambda x: x) + decayed,
-        "the step goes uphill: subtract it": -step() + decayed,
-        "the weight decay is missing": step(),
-        "the decay must be scaled by the learning rate: 1 - lr · weight_decay": step() - decay * w,
-        "the decay makes the weights larger: 1 - lr · weight_decay": step() - decayed,
-    }
-    expect_close(change, step() + decayed, mistakes, f"step {n}: ")
 
 
 class Tied(nn.Module):

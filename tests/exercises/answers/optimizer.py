@@ -23,47 +23,6 @@ def wsd_with_cosine(step, max_lr, warmup_steps, decay_steps, max_steps):
     return max_lr * min(1.0, (step + 1) / warmup_steps, (1 - math.cos(math.pi * left)) / 2)
 
 
-def adamw(w, g, m, v, n, lr, beta1, beta2, eps, weight_decay, *bugs):
-    """One step with the named bugs in it."""
-    if "coupled decay" in bugs:
-        g = g + weight_decay * w
-    if "decay written into the gradient" in bugs:
-        g.add_(weight_decay * w)
-    m_new = beta1 * m + (1 - beta1) * g
-    v_new = beta2 * v + (1 - beta2) * (g.abs() if "v of absolute values" in bugs else g * g)
-    n += "correction counts from 2" in bugs
-    m_hat, v_hat = m_new / (1 - beta1**n), v_new / (1 - beta2**n)
-    if "no bias correction" in bugs:
-        m_hat, v_hat = m_new, v_new
-    size = v_hat.sqrt() + eps
-    if "eps inside the root" in bugs:
-        size = (v_hat + eps).sqrt()
-    if "no root" in bugs:
-        size = v_hat + eps
-    factor = 1 - lr * weight_decay
-    if "no decay" in bugs or "coupled decay" in bugs or "decay written into the gradient" in bugs:
-        factor = 1
-    if "decay not scaled by lr" in bugs:
-        factor = 1 - weight_decay
-    new = factor * w - (-lr if "uphill" in bugs else lr) * m_hat / size
-    if "one factor missing" in bugs:
-        m_new = beta1 * m + g
-    if "keeps the corrected means" in bugs:
-        m_new, v_new = m_hat, v_hat
-    if "not in place" not in bugs:
-        for old, value in ((w, new), (m, m_new), (v, v_new)):
-            old.copy_(value)
-    return new
-
-
-def adamw_by_lerp(w, g, m, v, n, lr, beta1, beta2, eps, weight_decay):
-    m.lerp_(g, 1 - beta1)
-    v.lerp_(g * g, 1 - beta2)
-    size = (v.sqrt() / (1 - beta2**n) ** 0.5).add_(eps)
-    torch.mul(w, 1 - lr * weight_decay, out=w)
-    w.addcdiv_(m, size, value=-lr / (1 - beta1**n))
-
-
 def groups(model, weight_decay, *bugs):
     """Two parameter groups with the named bugs in them."""
     named = list(model.named_parameters(remove_duplicate="tied table twice" not in bugs))
@@ -115,13 +74,8 @@ def schedule_with(**switches):
     return lambda *settings: wsd(*settings, **switches)
 
 
-def adamw_with(bug):
-    return lambda *settings: adamw(*settings, bug)
-
-
 ALTERNATIVES = {
     "wsd_schedule": [wsd_as_minimum, wsd, lambda *given: torch.tensor(wsd(*given))],
-    "adamw_step": [adamw, adamw_by_lerp],
     "decay_groups": [groups, groups_by_sorting, lambda *given: tuple(groups(*given))],
 }
 
@@ -143,24 +97,6 @@ BUGS = {
         "forgets max_lr": (lambda step, max_lr, *rest: wsd(step, 1.0, *rest), "max_lr is left out"),
         "a cosine": (wsd_with_cosine, "straight line"),
         "prints": (lambda *given: None, "must be a number"),
-    },
-    "adamw_step": {
-        bug: (adamw_with(bug), word)
-        for bug, word in {
-            "coupled decay": "coupled",
-            "decay written into the gradient": "changed the gradient",
-            "no decay": "decay is missing",
-            "decay not scaled by lr": "scaled by the learning rate",
-            "no bias correction": "as they are",
-            "correction counts from 2": "counts from 1",
-            "eps inside the root": "outside the root",
-            "no root": "divide by the root",
-            "uphill": "uphill",
-            "v of absolute values": "not of |g|",
-            "one factor missing": "factor 1 - beta",
-            "keeps the corrected means": "keeps the corrected mean",
-            "not in place": "in place",
-        }.items()
     },
     "decay_groups": {
         bug: (groups_with(bug), word)
