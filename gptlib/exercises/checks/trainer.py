@@ -17,7 +17,7 @@ def check_eager_step(eager_step):
     """The gradient of the pieces is the gradient of the batch, clipped; a step without finite numbers moves nothing.
 
     Hint: `zip(x.split(micro), y.split(micro))` gives the pieces with their targets.
-    Hint: the share of a piece is `len(part_x) / len(x)`; multiply the loss by it before `backward`.
+    Hint: The share of a piece is `len(part_x) / len(x)`; multiply the loss by it before `backward`.
     Hint: `(total + norm).isfinite()` is a tensor; `bool(…)` makes True or False of it.
     """
     from gptlib.config import TrainConfig

@@ -17,7 +17,7 @@ def check_scheduled_rate(scheduled_rate):
     """Warm-up, then the decay that `config` names; the last step has the lowest rate.
 
     Hint: `schedule = cosine_schedule if config.decay == "cosine" else linear_schedule` chooses between two functions; then call `schedule(step, …)`.
-    Hint: the last step is called `max_steps - 1`, so that is where the schedule must end.
+    Hint: The last step is called `max_steps - 1`, so that is where the schedule must end.
     """
     from gptlib.config import TrainConfig
 
@@ -134,8 +134,8 @@ def compare_loops(found, config, tokens, validation):
 def check_plain_train(plain_train):
     """Losses, norms and rates of each step, and the validation losses, are those of a loop with torch.optim.
 
-    Hint: before the loop: `block_size = model.config.block_size`, the `Batches`, the optimizer, an empty list.
-    Hint: in the loop `for step in range(config.max_steps)`: rate, batch, `model.train()`, loss, `zero_grad()`, `backward()`, clip, `step()`, record.
+    Hint: Before the loop: `block_size = model.config.block_size`, the `Batches`, the optimizer, an empty list.
+    Hint: In the loop, `for step in range(config.max_steps)`: rate, batch, `model.train()`, loss, `zero_grad()`, `backward()`, clip, `step()`, record.
     Hint: `loss.item()` makes a plain number of a tensor; `config.grad_clip or math.inf` is math.inf where grad_clip is 0.
     """
     from gptlib.config import TrainConfig
@@ -169,7 +169,7 @@ def check_plain_train(plain_train):
 def check_train(train):
     """The same losses, norms and rates as a plain loop; the step function gets the batches; resuming goes on.
 
-    Hint: the first two blanks are the lines of `plain_train`, with `trainer.optimizer` for the optimizer.
+    Hint: The first two blanks are the lines of `plain_train`, with `trainer.optimizer` for the optimizer.
     Hint: `batches.at(step)` is a pair; `step_fn(trainer, *batches.at(step))` hands it over as x and y, and `StepResult(*…)` makes a StepResult of any triple.
     Hint: `if run.due(config.eval_interval): run.evaluate(val_tokens)`.
     """

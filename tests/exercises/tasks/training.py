@@ -29,7 +29,7 @@ def plain_train(model, train_tokens, val_tokens, config):
         loss.backward()
         norm = clip_grad_norm(list(model.parameters()), limit)
         optimizer.step()
-        records += [dict(step=n, train_loss=float(loss), grad_norm=float(norm), learning_rate=rate)]
+        records += [dict(step=n, train_loss=loss.detach().item(), grad_norm=float(norm), learning_rate=rate)]
         if n % config.eval_interval == 0 or n == config.max_steps:
             records += [dict(step=n, val_loss=evaluate(model, val_tokens, T))]
     return records
