@@ -186,5 +186,7 @@ def linear_schedule(step: int, *, max_lr: float, min_lr: float, warmup_steps: in
 def set_learning_rate(optimizer, share: float) -> None:
     """Give every parameter group this share of its first rate, its `max_lr`. A rate kept in a tensor stays there."""
     for group in optimizer.param_groups:
-        lr = share * group.setdefault("max_lr", float(group["lr"]))
+        if "max_lr" not in group:  # reading a rate from a GPU's tensor synchronises CPU and GPU: once is enough
+            group["max_lr"] = float(group["lr"])
+        lr = share * group["max_lr"]
         group["lr"] = group["lr"].fill_(lr) if isinstance(group["lr"], Tensor) else lr

@@ -3,61 +3,77 @@
 import torch
 
 from gptlib.exercises import exercise, expect
-from gptlib.exercises.answer import expect_close, number, parts, tensor, whole_number
+from gptlib.exercises.answer import expect_close, number, parts, whole_number
 
 
-@exercise(difficulty=1, minutes=10)
-def accumulated_gradient(attempt):
-    """attempt(gradient_of, x [n, d], y [n], micro) -> [d]: the gradient of the mean loss over all n rows."""
-    for n, d, micro, seed in ((7, 2, 3, 1), (8, 3, 2, 0), (5, 4, 1, 2), (4, 2, 9, 3), (11, 1, 10, 4)):
-        g = torch.Generator().manual_seed(seed)
-        x, y = (torch.randn(*shape, generator=g, dtype=torch.float64) for shape in ((n, d), (n,)))
-        w = torch.randn(d, generator=g, dtype=torch.float64)
-        where = f"{n} rows, micro={micro}: "
-        pieces, gradients = [], []
+CURVES = (
+    "few characters",
+    "targets of the next batch",
+    "schedule ends at 60",
+    "targets not shifted",
+)  # A, B, C, D
+KEYS = ("rate", "zero_grad", "dropout", "few", "same", "schedule", "shift", "next")
+EVIDENCE = {  # the right key of each curve, and what to look at again
+    "A": (
+        "few",
+        "the training loss falls step by step below the validation loss, which turns up after step 80: "
+        "what does a model learn that nothing else needs?",
+    ),
+    "B": (
+        "next",
+        "both losses rest near 3.35 from step 60 on, the loss of the table of single characters: "
+        "what can be known about a next character that has nothing to do with the ones before?",
+    ),
+    "C": (
+        "schedule",
+        "the validation loss is the same number from step 60 on, while the training loss goes on jumping: "
+        "the batches differ, the weights do not",
+    ),
+    "D": (
+        "shift",
+        "the training loss is near 0 after 60 steps, on fresh batches: "
+        "where in its input does the model find the answer?",
+    ),
+}
 
-        def gradient_of(a, b, w=w, micro=micro, where=where, pieces=pieces, gradients=gradients):
-            expect(len(a) == len(b), f"{where}{len(a)} rows of x came with {len(b)} rows of y")
-            expect(len(a) > 0, f"{where}gradient_of was called without any row")
-            expect(
-                len(a) <= micro, f"{where}gradient_of got {len(a)} rows at once, and has memory for {micro}"
-            )
-            pieces.append(torch.cat([a, b[:, None]], dim=1))
-            gradients.append(mean_gradient(w, a, b))
-            return gradients[-1].clone()
 
-        found = tensor(attempt(gradient_of, x.clone(), y.clone(), micro), (d,), f"{where}the gradient")
-        check_rows(pieces, x, y, micro, where)
-        sizes = [len(piece) for piece in pieces]
-        total = sum(gradients)
-        mistakes = {
-            f"the pieces' gradients are added up without their shares; each counts len(piece) / {n}": total,
-            "the plain mean over the pieces gives a short last piece too much weight": total / len(pieces),
-            "the last piece has only its own rows: its share is len(piece) / n, not micro / n": (
-                total * micro / n
-            ),
-            "that is the gradient of the last piece alone: add up": gradients[-1],
-            "that is the last piece's share alone: add up": gradients[-1] * sizes[-1] / n,
-            "that is the sum over the rows; the loss is their mean": mean_gradient(w, x, y) * n,
+@exercise(difficulty=2, minutes=20)
+def diagnose(attempt):
+    """attempt() -> {"A": key, …, "D": key}: which mistake belongs to which curve."""
+    answer = attempt()
+    expect(isinstance(answer, dict), f"return a dictionary, yours is a {type(answer).__name__}")
+    expect(
+        set(answer) == set(EVIDENCE),
+        f"the dictionary's keys are A, B, C and D, yours are {sorted(map(str, answer))}",
+    )
+    for letter, key in sorted(answer.items()):
+        expect(key in KEYS, f"{letter}: {key!r} is not in the list; the keys are {', '.join(KEYS)}")
+    for letter, (right, evidence) in EVIDENCE.items():
+        expect(answer[letter] == right, f"{letter}: {evidence}")
+
+
+@exercise(difficulty=3, minutes=20)
+def noise_scale(attempt):
+    """attempt(a, square_a, b, square_b) -> noise of one window, squared, over the gradient's squared length."""
+    for true, noise, a, b in (
+        (2.0, 12.0, 4, 12),
+        (0.16, 4.0, 8, 64),
+        (3.0, 1.5, 32, 2),
+        (1.0, 200.0, 1, 1024),
+    ):
+        square_a, square_b = true + noise / a, true + noise / b
+        where = f"batches of {a} and {b}, squares {square_a:.4g} and {square_b:.4g}: "
+        found = number(attempt(a, square_a, b, square_b))
+        wrong = {
+            "that is the noise S alone: divide by the gradient's square": noise,
+            "that is the gradient's square alone: divide S by it": true,
+            "upside down: S / |g|², not |g|² / S": true / noise,
+            "divided by the measured square, which still holds noise: subtract S / b first": noise / square_b,
+            "divided by the measured square, which still holds noise: subtract S / a first": noise / square_a,
+            "the lengths are squared already: no root": (noise / true) ** 0.5,
+            "the sign is wrong: the smaller batch has the larger square": -noise / true,
         }
-        expect_close(found, mean_gradient(w, x, y), mistakes, where)
-
-
-def mean_gradient(w, x, y):
-    """The gradient of the mean squared error of x @ w."""
-    return 2 * ((x @ w - y) @ x) / len(x)
-
-
-def check_rows(pieces: list, x, y, micro: int, where: str) -> None:
-    """Whether gradient_of has seen every row once, with its own target."""
-    expect(pieces, f"{where}gradient_of was never called")
-    seen = torch.cat(pieces).tolist()
-    rows = torch.cat([x, y[:, None]], dim=1).tolist()
-    full = rows[: len(x) // micro * micro]
-    expect(seen != full or seen == rows, f"{where}the last, shorter piece is missing")
-    targets_differ = sorted(row[:-1] for row in seen) == sorted(x.tolist()) and sorted(seen) != sorted(rows)
-    expect(not targets_differ, f"{where}a row of x must come with its own entry of y")
-    expect(sorted(seen) == sorted(rows), f"{where}gradient_of must see each row exactly once")
+        expect_close(found, noise / true, wrong, where)
 
 
 @exercise(difficulty=2, minutes=10)

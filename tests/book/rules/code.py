@@ -7,7 +7,7 @@ import tokenize
 
 from text_files import nameless
 
-from gptlib.exercises.notebook import source_of
+from gptlib.exercises.notebook import source_of, tags_of
 from rules.page import first_line, python_of, rule, tree
 
 EXEMPT = ("start_here", "full_run")  # the chapters that use the whole book
@@ -18,7 +18,8 @@ FOUNDATION = ("files", "mine")  # written by hand, below the first chapter
 def imports_go_backwards(page):
     """A notebook imports modules of earlier chapters, a module also those before it in its own chapter.
 
-    What is exported imports no widgets and no exercises.
+    A check, which stands alone, may import its own chapter's. What is exported imports no widgets
+    and no exercises.
     """
     if page.row is None or page.row.name in EXEMPT:
         return []
@@ -28,7 +29,7 @@ def imports_go_backwards(page):
     complaints = []
     for cell in page.code():
         target = page.module_of(cell)
-        siblings = own[: own.index(target)] if target in own else ()
+        siblings = own[: own.index(target)] if target in own else own if "check" in tags_of(cell) else ()
         for module in gptlib_imports(tree(cell)):
             if module in ("exercises", "widgets"):
                 if target:

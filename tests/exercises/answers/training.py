@@ -3,40 +3,23 @@
 import numpy as np
 import torch
 
-
-def pieces(x, y, micro):
-    return list(zip(x.split(micro), y.split(micro), strict=True))
+RIGHT = {"A": "few", "B": "next", "C": "schedule", "D": "shift"}
 
 
-def as_sum_of_rows(gradient_of, x, y, micro):
-    total = 0
-    for start in range(0, len(x), micro):
-        a, b = x[start : start + micro], y[start : start + micro]
-        total = total + len(a) * gradient_of(a, b)
-    return total / len(x)
+def with_key(**changed):
+    """An answer to the four curves with other keys."""
+    return lambda: {**RIGHT, **changed}
 
 
-def row_by_row(gradient_of, x, y, micro):
-    return torch.stack([gradient_of(x[i : i + 1], y[i : i + 1]) for i in range(len(x))]).mean(dim=0)
+def by_cramer(a, square_a, b, square_b):
+    """The two equations as a matrix: [1, 1 / B] times [square of the gradient, noise]."""
+    matrix = np.array([[1, 1 / a], [1, 1 / b]], dtype=np.float64)
+    true, noise = np.linalg.solve(matrix, np.array([square_a, square_b]))
+    return noise / true
 
 
-def plain_mean(gradient_of, x, y, micro):
-    return torch.stack([gradient_of(a, b) for a, b in pieces(x, y, micro)]).mean(dim=0)
-
-
-def last_piece_dropped(gradient_of, x, y, micro):
-    full = len(x) // micro * micro or len(x)
-    return as_sum_of_rows(gradient_of, x[:full], y[:full], micro)
-
-
-def only_the_last(gradient_of, x, y, micro):
-    for a, b in pieces(x, y, micro):
-        gradient = gradient_of(a, b)
-    return gradient
-
-
-def share_of_micro(gradient_of, x, y, micro):
-    return sum(gradient_of(a, b) * micro / len(x) for a, b in pieces(x, y, micro))
+def noise_of(a, square_a, b, square_b):
+    return (square_a - square_b) / (1 / a - 1 / b)
 
 
 def one_expression(scale, good_steps, overflow, interval):
@@ -113,10 +96,13 @@ def smallest(batch, fits):
 
 ALTERNATIVES = {
     "largest_micro_batch": [divisors, upwards, lambda batch, fits: torch.tensor(divisors(batch, fits))],
-    "accumulated_gradient": [
-        as_sum_of_rows,
-        row_by_row,
-        lambda f, x, y, micro: as_sum_of_rows(f, x, y, micro).float().numpy(),
+    "diagnose": [
+        lambda: dict(reversed(RIGHT.items())),
+        lambda: {letter: str(key) for letter, key in RIGHT.items()},
+    ],
+    "noise_scale": [
+        by_cramer,
+        lambda a, p, b, q: torch.tensor((p - q) * a * b / (b * q - a * p)),
     ],
     "next_scale": [one_expression, scale_rule, lambda *given: list(map(np.float32, scale_rule(*given)))],
 }
@@ -145,28 +131,23 @@ BUGS = {
             "a whole number",
         ),
     },
-    "accumulated_gradient": {
-        "summed without shares": (
-            lambda f, x, y, micro: sum(f(a, b) for a, b in pieces(x, y, micro)),
-            "without their shares",
-        ),
-        "plain mean of the pieces": (plain_mean, "too much weight"),
-        "sum over the rows": (
-            lambda f, x, y, micro: len(x) * as_sum_of_rows(f, x, y, micro),
-            "sum over the rows",
-        ),
-        "all rows at once": (lambda f, x, y, micro: f(x, y), "has memory for"),
-        "short last piece dropped": (last_piece_dropped, "shorter piece is missing"),
-        "only the last piece": (only_the_last, "last piece alone"),
-        "share as if the last piece were full": (share_of_micro, "not micro / n"),
-        "the first target for every row": (
-            lambda f, x, y, micro: as_sum_of_rows(f, x, y[:1].expand(len(y)), micro),
-            "its own entry of y",
-        ),
-        "the first piece again and again": (
-            lambda f, x, y, micro: sum(f(x[:micro], y[:micro]) for _ in pieces(x, y, micro)),
-            "exactly once",
-        ),
+    "diagnose": {
+        "A is dropout": (with_key(A="dropout"), "turns up after step 80"),
+        "A and D exchanged": (with_key(A="shift", D="few"), "nothing else needs"),
+        "B is too high a rate": (with_key(B="rate"), "table of single characters"),
+        "C is too high a rate": (with_key(C="rate"), "the weights do not"),
+        "D learns by heart": (with_key(D="same"), "find the answer"),
+        "a key of its own": (with_key(D="leak"), "is not in the list"),
+        "a list": (lambda: list(RIGHT.values()), "return a dictionary"),
+        "one curve left out": (lambda: {"A": "few"}, "A, B, C and D"),
+    },
+    "noise_scale": {
+        "the noise": (noise_of, "noise S alone"),
+        "the gradient": (lambda a, p, b, q: q - noise_of(a, p, b, q) / b, "gradient's square alone"),
+        "upside down": (lambda *given: 1 / by_cramer(*given), "upside down"),
+        "over the measured square": (lambda a, p, b, q: noise_of(a, p, b, q) / q, "still holds noise"),
+        "a root": (lambda *given: by_cramer(*given) ** 0.5, "no root"),
+        "sign": (lambda a, p, b, q: -by_cramer(a, p, b, q), "sign"),
     },
     "next_scale": {
         "never grows": (scale_with(up=1.0), "never grows"),
