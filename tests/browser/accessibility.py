@@ -8,12 +8,13 @@ AXE = ROOT / "build" / "axe-core" / "package" / "axe.min.js"  # put there by tes
 PARTS = [".jp-Notebook .jp-OutputArea-output", ".jp-Notebook .jp-MarkdownOutput"]
 # What in them is not the book's, and why
 EXCLUDED = {
-    ".jp-RenderedImage img": "JupyterLab 4.6 gives no image/png output an alternative text, whatever its metadata say",
+    ".jp-RenderedImage img": "JupyterLab 4.6 shows an image/png output without the text in its metadata",
 }
 RUN = """async ([include, exclude]) => {
     const { violations } = await axe.run({ include, exclude }, { resultTypes: ['violations'] });
     const bad = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
-    return bad.flatMap(({ id, impact, nodes }) => nodes.map(({ html }) => `${impact} ${id}: ${html.slice(0, 200)}`));
+    const line = (rule, node) => `${rule.impact} ${rule.id}: ${node.html.slice(0, 200)}`;
+    return bad.flatMap(rule => rule.nodes.map(node => line(rule, node)));
 }"""
 
 

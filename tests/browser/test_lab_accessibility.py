@@ -5,10 +5,9 @@ from accessibility import findings
 from test_lab import one_cell
 
 PLANTED = """
-from IPython.display import HTML
 import ipywidgets
-display(HTML('<button id="one"></button> <img id="two" width="40" height="40" src="data:image/gif;base64,R0lGODlhAQABAAAAACw=">'))
-ipywidgets.FloatSlider()
+planted = '<button id="one"></button> <img id="two" src="data:image/gif;base64,R0lGODlhAQABAAAAACw=">'
+ipywidgets.VBox([ipywidgets.HTML(planted), ipywidgets.FloatSlider()])
 """
 
 
