@@ -120,6 +120,7 @@ def parts_of_block(block, seen: dict, name: str) -> list[Part]:
         added("attn"),
         part("ln_2"),
         part("mlp.c_fc"),
+        Part("mlp.gelu", shape(seen[f"{name}.mlp.c_fc"][1]), shape(seen[f"{name}.mlp.c_proj"][0])),
         part("mlp.c_proj"),
         added("mlp"),
     ]
@@ -156,8 +157,9 @@ TITLES = {
     "wte": "wte[idx]",
     "wpe": "wpe[0 … T−1]",
     "attn.queries": "queries, keys, values",
-    "attn.weights": "weights",
+    "attn.weights": "softmax(q kᵀ/√size)",
     "attn.fetched": "weights @ values",
+    "mlp.gelu": "gelu",
 }
 # Places on the axes. A unit is about an inch across, and a row down.
 STREAM, BRANCH, WIDTH, NUMBERS, NAMES, WEIGHTS, RIGHT = 0.0, 2.05, 1.95, 3.5, 5.4, 7.7, 9.3

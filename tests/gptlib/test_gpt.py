@@ -4,15 +4,20 @@ import dataclasses
 import json
 import math
 from pathlib import Path
+from urllib.error import URLError
 
 import jaxtyping
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from transformers import GPT2Config, GPT2LMHeadModel
 
+from gptlib.checkpoint import load_checkpoint
+from gptlib.files import DATA
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.loss import cross_entropy
+from gptlib.tokenizer import BPETokenizer, load_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = GPTConfig(vocab_size=31, block_size=16, n_layer=2, n_head=3, n_embd=24)
@@ -218,17 +223,73 @@ def test_gpt2_small_in_full_size():
                 assert (ours(idx) - theirs(idx).logits).abs().max() < tolerance
 
 
-def test_the_optional_cell_reads_a_published_folder(tmp_path, capsys):
-    """The notebook's cell for the real GPT-2, on a folder of that form with a small random model."""
+def cells_of_the_notebook(*beginnings: str) -> list[str]:
+    """The text of the cells of chapter 07 that hold these words."""
     notebook = json.loads((ROOT / "notebooks" / "07_gpt.ipynb").read_text(encoding="utf-8"))
-    sources = ["".join(cell["source"]) for cell in notebook["cells"]]
-    (cell,) = [source for source in sources if source.startswith('GPT2 = ""')]
-    exec(cell, {})  # off: nothing is loaded, nothing is needed
-    assert capsys.readouterr().out == ""
+    sources = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    return [next(source for source in sources if words in source) for words in beginnings]
+
+
+@pytest.fixture
+def optional_cell(tmp_path):
+    """A function that runs the cell for the real GPT-2 with a place, on an empty data folder."""
+    writing, cell = cells_of_the_notebook("def write(", 'GPT2 = ""')
+    names = {"GPT": GPT, "torch": torch, "json": json, "Path": Path, "BPETokenizer": BPETokenizer}
+    names |= {"load_file": load_file, "DATA": tmp_path / "data", "CACHE": tmp_path / "cache"}
+    (tmp_path / "data" / "gpt2").mkdir(parents=True)
+    exec(writing.split("prompt = ")[0], names)
+
+    def run(place=""):
+        exec(cell.replace('GPT2 = ""', f"GPT2 = {str(place)!r}"), names)
+
+    return run
+
+
+def test_the_optional_cell_reads_a_published_folder(optional_cell, tmp_path, capsys):
+    """A folder of the published form, with a small random model."""
     torch.manual_seed(0)
     published = GPT2LMHeadModel(GPT2Config(n_positions=64, n_layer=2, n_head=2, n_embd=8))
-    published.save_pretrained(tmp_path)
-    exec(cell.replace('GPT2 = ""', f"GPT2 = {str(tmp_path)!r}"), {"GPT": GPT, "torch": torch})
-    difference, text = capsys.readouterr().out.split("\n", 1)
-    assert float(difference.rpartition(": ")[2]) < 1e-4
+    published.save_pretrained(tmp_path / "gpt2")
+    optional_cell(tmp_path / "gpt2")
+    count, text = capsys.readouterr().out.split("\n", 1)
+    assert int(count.removesuffix(" weights").replace(",", "")) == sum(
+        p.numel() for p in published.parameters()
+    )
     assert text.startswith("The best way to understand something is to")
+    # the text is what Hugging Face's own greedy loop gives
+    tokenizer = BPETokenizer.gpt2()
+    ids = torch.tensor([tokenizer.encode("The best way to understand something is to")])
+    with torch.no_grad():
+        for _ in range(30):
+            ids = torch.cat([ids, published.eval()(ids).logits[:, -1:].argmax(dim=-1)], dim=1)
+    assert text.rstrip("\n") == tokenizer.decode(ids[0].tolist()).rstrip("\n")
+
+
+def test_the_optional_cell_says_what_is_missing(optional_cell, tmp_path, capsys, monkeypatch):
+    optional_cell()
+    said = capsys.readouterr().out
+    assert "The real GPT-2 is not here: data/gpt2 lacks config.json and model.safetensors" in said
+
+    def no_network(url, path):
+        raise URLError("Name or service not known")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
+    optional_cell("openai-community/gpt2")
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1 and "no folder, and the hub did not give config.json" in said
+
+    (tmp_path / "half").mkdir()
+    (tmp_path / "half" / "config.json").write_text("{}", encoding="utf-8")
+    optional_cell(tmp_path / "half")
+    assert "lacks model.safetensors" in capsys.readouterr().out
+
+
+def test_the_notebooks_class_carries_the_shipped_weights(capsys):
+    """What the cell loads gives the logits of the book's own loader."""
+    (cell,) = cells_of_the_notebook("def shipped_gpt(")
+    names = {"GPT": GPT, "GPTConfig": GPTConfig, "torch": torch, "json": json, "DATA": DATA}
+    exec(cell, names := names | {"load_file": load_file, "load_tokenizer": load_tokenizer})
+    theirs = load_checkpoint(DATA / "checkpoints" / "char-gpu-best").build_model()
+    idx = tokens(2, 20, vocab_size=65)
+    with torch.no_grad():
+        torch.testing.assert_close(names["trained"](idx), theirs(idx))

@@ -29,7 +29,7 @@ def texts(figure) -> list[str]:
 def test_the_shapes_are_those_known_by_hand(config, B, T):
     C, H, V, L = config.n_embd, config.n_head, config.vocab_size, config.n_layer
     parts = {part.name: part for part in trace(GPT(config), B, T)}
-    assert len(parts) == 3 + 11 * L + 2
+    assert len(parts) == 3 + 12 * L + 2
     for name, returned in {
         "wte": (B, T, C),
         "wpe": (T, C),
