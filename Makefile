@@ -41,6 +41,7 @@ export: $(READY)  ## write what the notebooks export and what is generated in th
 	$(PY) -m tools.notebooks solutions
 	$(PY) -m tools.notebooks fold
 	$(PY) -m tools.notebooks links
+	$(PY) -m tools.notebooks minutes
 	$(PY) -m tools.notebooks workbook
 
 execute: $(READY)  ## run the notebooks and store their outputs (NAMES="05 07" for some)

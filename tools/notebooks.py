@@ -19,6 +19,7 @@ from tools.captions import describe_figures
 from tools.chapters import NOT_CONVERTED, ROOT, chapters, contents, with_contents
 from tools.environment import ENVIRONMENT
 from tools.folding import fold
+from tools.minutes import minutes_of, with_minutes, with_time
 from tools.navigation import write_links
 from tools.solutions import write_solutions
 from tools.workbook import copy_workbooks, write_template
@@ -156,7 +157,26 @@ def fold_cells(path: Path) -> bool:
     return changed(path, fold)
 
 
-GENERATED = {"reveals": withhold, "solutions": fold_solutions, "fold": fold_cells, "links": link}
+def count_minutes(path: Path) -> bool:
+    """Count a chapter's minutes and write them into its title and its row in chapters.toml."""
+    minutes, rows = minutes_of(read_notebook(path)), ROOT / "chapters.toml"
+    old = rows.read_text(encoding="utf-8")
+    if (new := with_minutes(old, path.stem, minutes)) != old:
+        write_text(rows, new)
+
+    def retitle(notebook: nbformat.NotebookNode) -> None:
+        notebook.cells[0].source = with_time(notebook.cells[0].source, minutes)
+
+    return changed(path, retitle) or new != old
+
+
+GENERATED = {
+    "reveals": withhold,
+    "solutions": fold_solutions,
+    "fold": fold_cells,
+    "links": link,
+    "minutes": count_minutes,
+}
 
 
 def generated(names: list[str]) -> list[Path]:
@@ -242,6 +262,7 @@ def arguments() -> argparse.Namespace:
     )
     commands.add_parser("fold", help="fold imports, and widgets by program").add_argument("names", nargs="*")
     commands.add_parser("links", help="write the links between chapters").add_argument("names", nargs="*")
+    commands.add_parser("minutes", help="count how long chapters take").add_argument("names", nargs="*")
     commands.add_parser("contents", help="write README's and 00's tables from chapters.toml")
     commands.add_parser("workbook", help="write the workbooks' templates from the notebooks")
     commands.add_parser("mine", help="copy the workbooks into mine/ for the reader; keep what is there")
@@ -286,6 +307,8 @@ def main() -> None:
         for path in generated(args.names):
             if GENERATED[args.command](path):
                 print(f"{args.command}: {path.stem} changed")
+        if args.command == "minutes":
+            write_contents()
     else:
         for path in notebooks(args.names):
             start = time.perf_counter()

@@ -143,7 +143,10 @@ def good_notebook() -> dict:
         "clock": code(
             "assert clock() < 5\ntime.perf_counter()", "nbval-ignore-output", outputs=[printed("0.1234567 s")]
         ),
-        "half": text("## Second half: more"),
+        "exercise": text("### Exercise 5.0 · Sums (difficulty 1 of 3, about 57 minutes)"),
+        "half": text(
+            "## Second half: more\n\n### Exercise 5.1 · A leak (difficulty 1 of 3, about 35 minutes)"
+        ),
         "stub": code(STUB, "stub"),
         "solution": text(folded(solutions_of("attention")["leaks"])),
         "board": code("predictions.board()"),
@@ -247,6 +250,11 @@ VIOLATIONS = {
     "core_fits_in_sixty_cells": [
         lambda notebook: notebook["cells"].__setitem__(slice(5, 5), [text("more")] * 50)
     ],
+    "minutes_are_counted": [
+        replaced("exercise", "57", "67"),
+        replaced("half", "35", "45"),
+        lambda notebook: notebook["cells"].insert(1, text("word " * 1500)),
+    ],
     "ends_with_export": [
         lambda notebook: notebook["cells"].append(text("The end.")),
         replaced("last", "05_attention", "06_block"),
@@ -348,7 +356,7 @@ VIOLATIONS = {
         replaced("title", LINE, ""),
         without("navigation"),
         replaced("navigation", "06", "07"),
-        source("half", "## Second half: more\n\nas in chapter 04"),
+        lambda notebook: notebook["cells"].insert(1, text("as in chapter 04")),
     ],
     "links_resolve": [
         source("title", "[x](../data/missing.md)"),

@@ -40,6 +40,8 @@ def begin_chapter(name: str) -> None:
     notebooks.fold_cells(notebook)
     for path in notebooks.generated([]):  # the chapter before has a next one now
         notebooks.link(path)
+    notebooks.count_minutes(notebook)
+    notebooks.write_contents()
     notebooks.execute(notebook)
     write_template(notebook, notebooks.WORKBOOKS)
     for path in (notebook, notebooks.PACKAGE / f"{name}.py", *files_of(name).values()):

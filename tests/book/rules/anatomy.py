@@ -9,11 +9,13 @@ from gptlib.exercises.notebook import modules_of, source_of, tags_of
 from gptlib.exercises.predictions import hidden, sealed
 from rules.page import calls_of, first_line, rule, tree
 from tools.folding import fold
+from tools.minutes import minutes_of
 from tools.navigation import is_navigation
 from tools.notebooks import badge
 from tools.reveals import SUMMARY
 from tools.solutions import checker_of, folded, solutions_of
 
+LONG = ("14_speed",)  # its three exercises stand in the core
 COLLAPSED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 
 
@@ -38,6 +40,20 @@ def title_fits_the_list(page):
     complaints = [f"{what}, says chapters.toml" for what, holds in stated.items() if not holds]
     if bool(second) != any(is_second_half(text) for text in page.markdown()):
         complaints.append(f"the second half takes {second} minutes, says chapters.toml: is there one?")
+    return complaints
+
+
+@rule
+def minutes_are_counted(page):
+    """The minutes of chapters.toml are those of the one rule in tools/minutes.py, and fit a sitting."""
+    if page.row is None or not page.converted:
+        return []
+    counted = minutes_of(page.notebook)
+    complaints = []
+    if counted != page.row.minutes:
+        complaints.append(f"it takes {counted} minutes: run `python -m tools.notebooks minutes`")
+    if counted[0] > 75 and page.name not in LONG:
+        complaints.append(f"its core takes {counted[0]} minutes, at most 75 fit a sitting")
     return complaints
 
 
