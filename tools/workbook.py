@@ -16,14 +16,17 @@ BEGIN = """from gptlib.exercises.workbook import Workbook
 
 workbook = Workbook("{name}", globals())"""
 MINE = """
-# What you write is exported into the folder mine/gptlib, and used from there by every later chapter.
+# What you write is exported into mine/gptlib, and used from there by every later chapter.
 import os
 
-for folder in (Path.cwd(), *Path.cwd().parents):
-    if (folder / "gptlib" / "__init__.py").exists():
-        sys.path.insert(0, str(folder))
-        os.environ.setdefault("GPTLIB_MINE", str(folder / "mine" / "gptlib"))
-        break
+home = next((f for f in (Path.cwd(), *Path.cwd().parents) if (f / "gptlib" / "__init__.py").exists()), None)
+if home:
+    sys.path.insert(0, str(home))
+elif "google.colab" in sys.modules and Path("drive/MyDrive").exists():  # a mounted Google Drive keeps it
+    home = Path("drive/MyDrive/gpt-book").resolve()
+elif "google.colab" in sys.modules:
+    print("What you write is lost with this session. To keep it: mount your Drive (folder icon), restart the kernel")
+os.environ.setdefault("GPTLIB_MINE", str((home or Path.cwd()) / "mine" / "gptlib"))
 """
 
 

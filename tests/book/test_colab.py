@@ -171,6 +171,30 @@ def test_a_chapter_runs_there_and_exports_the_readers_edit(repository, tmp_path)
     )
 
 
+def test_a_workbook_keeps_its_modules_on_a_drive(repository, tmp_path):
+    """A task written in the browser is exported to the mounted Drive; the next chapter's kernel uses it."""
+    drive = tmp_path / "drive" / "MyDrive"
+    drive.mkdir(parents=True)
+    path = ROOT / "notebooks" / "workbook" / "05_attention.ipynb"
+    opened = "    raise NotImplementedError  # your lines"
+    mask = "    return torch.arange(T, device=device)[:, None] >= torch.arange(T, device=device)"
+    notebook = read_notebook(path)
+    (cell,) = [c for c in notebook["cells"] if source_of(c).startswith("#| export\ndef causal_mask(")]
+    cell["source"] = source_of(cell).replace(opened, mask)
+    written = tmp_path / "written.ipynb"
+    written.write_text(json.dumps(notebook), encoding="utf-8")
+    cells = sources(written, str(repository))
+    first = next(i for i, text in enumerate(cells) if "def causal_mask(" in text)
+    wanted = [*cells[: first + 2], next(text for text in cells if text.startswith("workbook.export("))]
+    result = run_on_colab(wanted, tmp_path, python_path=colabs_packages(), in_browser=notebook)
+    assert Path(result["gptlib"]).is_relative_to(tmp_path / "gpt-book")
+    assert mask in (drive / "gpt-book" / "mine" / "gptlib" / "attention.py").read_text(encoding="utf-8")
+
+    following = sources(path.with_name("06_block.ipynb"), str(repository))[:1]
+    used = "import gptlib.attention; assert 'MyDrive' in gptlib.attention.__file__, gptlib.attention.__file__"
+    run_on_colab([*following, used], tmp_path, python_path=colabs_packages())
+
+
 def test_widgets_pass_their_tests_with_colabs_packages():
     """tests/widgets once more, with those versions in front."""
     tests = sorted(map(str, (ROOT / "tests" / "widgets").glob("test_*.py")))
