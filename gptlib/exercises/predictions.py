@@ -5,7 +5,7 @@ import html
 import math
 import sys
 
-from gptlib.exercises.scale import measured, page, sentence, show, table
+from gptlib.exercises.scale import closed, measured, page, sentence, show, table
 
 PASS = "pass"  # the guess of a reader who wants to see the truth without one
 HOW = "Guess in the field above, or write a number in the place of None there and run that cell again"
@@ -22,7 +22,7 @@ class Predictions:
 
     def __init__(self):
         self.guesses, self.truths, self.ranges = {}, {}, {}
-        self.fields, self.outputs, self.boards = {}, {}, []
+        self.fields, self.handles, self.outputs, self.boards = {}, {}, {}, []
 
     def guess(
         self,
@@ -54,8 +54,8 @@ class Predictions:
 
         low, high, log = self.ranges[name]
         self.fields[name] = GuessField(name, lambda value: self.note(name, value), low, high, unit, log)
+        self.handles[name] = display(self.fields[name], display_id=True)
         self.answer_field(name)
-        display(self.fields[name])
 
     def note(self, name: str, value: float | str) -> None:
         """Keep a guess, or a pass, and show the truth where its cell has run already."""
@@ -72,7 +72,10 @@ class Predictions:
         if name not in self.fields or guess is None:
             return
         if name in self.truths:
-            self.fields[name].close_with(sentence(guess, *self.truths[name][:2]))
+            said = sentence(guess, *self.truths[name][:2])
+            self.fields.pop(name).close_with(said)
+            # a saved widget is an error the next day; where outputs cannot change, the field has said the same
+            self.handles.pop(name).update(bundle((said, closed(said))), raw=True)
         else:
             noted = "You pass" if guess == PASS else f"Your guess is {show(guess)}"
             self.fields[name].say(f"{noted}. The answer comes below, when its cell has run.")

@@ -58,6 +58,11 @@ def place(value: float, start: float, end: float, log: bool) -> float:
     return LEFT + (RIGHT - LEFT) * (value - start) / (end - start)
 
 
+def closed(said: str) -> str:
+    """The HTML of a sentence that stands in the place of the field."""
+    return f'<div role="status" style="{STYLE}">{html.escape(said[0].upper() + said[1:])}.</div>'
+
+
 def picture(guess: float | str, truth: float, low=None, high=None, log: bool = False) -> str:
     """SVG: the truth as a filled diamond below its number, the guess as a ring above its own."""
     values = [truth] if isinstance(guess, str) else [truth, guess]

@@ -19,14 +19,23 @@ class Handle:
         self.content = content
 
 
+class Shown(list):
+    """Widgets, and handles of outputs; `handles` has one for each widget too."""
+
+    def __init__(self):
+        self.handles = []
+
+
 @pytest.fixture
 def shown(monkeypatch):
     """What a notebook would show, in order: widgets, and handles of outputs."""
-    shown = []
+    shown = Shown()
 
     def display(content, raw=False, display_id=False):
-        shown.append(Handle(content) if raw else content)
-        return shown[-1]
+        handle = Handle(content)
+        shown.append(handle if raw else content)
+        shown.handles.append(handle)
+        return handle
 
     monkeypatch.setattr(predictions, "in_kernel", lambda: True)
     monkeypatch.setattr("IPython.display.display", display)
@@ -73,6 +82,7 @@ def test_a_truth_waits_for_the_guess_when_all_cells_have_run(shown):
     assert "your guess 2" in answer.content["text/html"] and "measured 1.234" in answer.content["text/html"]
     assert "1.62" in board.content["text/html"] and "62 % too high." in field.message.value
     assert all(control.disabled for control in field.controls)
+    assert shown.handles[0].content["text/plain"] == "you guessed 2, it is 1.234 nats: 62 % too high"
 
 
 def test_a_guess_before_the_answer_can_be_changed_until_it_comes(shown):
