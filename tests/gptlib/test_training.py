@@ -15,7 +15,7 @@ from gptlib.data import Batches
 from gptlib.gpt import GPT
 from gptlib.loss import evaluate
 from gptlib.trainer import StepResult, Trainer, eager_step
-from gptlib.training import TrainingError, train
+from gptlib.training import TrainingError, plain_train, scheduled_rate, train
 
 CONFIG = TrainConfig(
     max_steps=12, batch_size=4, warmup_steps=3, eval_interval=4, log_interval=1, learning_rate=1e-2
@@ -23,6 +23,54 @@ CONFIG = TrainConfig(
 
 
 # --- a whole run
+
+
+@pytest.mark.parametrize(("optimizer", "clip", "decay"), [("adamw", 0.5, "cosine"), ("muon", 0.0, "linear")])
+def test_the_plain_loop_and_train_are_one(optimizer, clip, decay):
+    config = dataclasses.replace(CONFIG, optimizer=optimizer, grad_clip=clip, decay=decay)
+    plain_model, whole_model = (model(dropout=0.2).double() for _ in range(2))
+    torch.manual_seed(config.seed)
+    plain = plain_train(plain_model, corpus(), corpus(200, 1), config)
+    records = train(whole_model, corpus(), corpus(200, 1), config).records
+    assert [row["step"] for row in plain] == [row["step"] for row in records]
+    for row, other in zip(plain, records, strict=True):
+        assert {name: other[name] for name in row} == pytest.approx(row, rel=1e-6)
+    for p, q in zip(plain_model.parameters(), whole_model.parameters(), strict=True):
+        assert torch.equal(p, q)
+
+
+def test_the_schedule_follows_the_decay_of_the_settings():
+    config = TrainConfig(4, learning_rate=1.0, min_learning_rate=0.1, warmup_steps=0, decay="linear")
+    assert [scheduled_rate(config, step) for step in range(4)] == pytest.approx([1.0, 0.7, 0.4, 0.1])
+    config = dataclasses.replace(config, decay="cosine")
+    assert [scheduled_rate(config, step) for step in range(4)] == pytest.approx([1.0, 0.775, 0.325, 0.1])
+
+
+def test_another_optimizer_plugs_in():
+    made = []
+
+    def sgd(gpt, config):
+        made.append((gpt, config, torch.optim.SGD(gpt.parameters(), lr=config.learning_rate)))
+        return made[-1][2]
+
+    gpt, states = model(), []
+    config = dataclasses.replace(CONFIG, checkpoint_interval=6)
+    train(
+        gpt,
+        corpus(),
+        corpus(),
+        config,
+        optimizer_fn=sgd,
+        checkpointer=lambda s, _: states.append(copy.deepcopy(s)),
+    )
+    assert [(g is gpt, c) for g, c, _ in made] == [(True, config)]
+    assert made[0][2].param_groups[0]["lr"] == pytest.approx(
+        config.min_learning_rate
+    )  # the schedule moves it
+    resumed = train(
+        model(), corpus(), corpus(), config, optimizer_fn=sgd, start=next(s for s in states if s.step == 6)
+    )
+    assert resumed.step == 12 and len(made) == 2
 
 
 def test_a_batch_is_learned_by_heart():
