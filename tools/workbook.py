@@ -25,7 +25,7 @@ if home:
 elif "google.colab" in sys.modules and Path("drive/MyDrive").exists():  # a mounted Google Drive keeps it
     home = Path("drive/MyDrive/gpt-book").resolve()
 elif "google.colab" in sys.modules:
-    print("What you write is lost with this session. To keep it: mount your Drive (folder icon), restart the kernel")
+    print("What you write is lost with this session. To keep it, mount your Drive and restart the kernel")
 os.environ.setdefault("GPTLIB_MINE", str((home or Path.cwd()) / "mine" / "gptlib"))
 """
 

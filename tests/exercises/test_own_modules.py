@@ -1,4 +1,4 @@
-"""Layers and attention in another style, in the place of the book's, in later chapters and in a training run."""
+"""Layers and attention in another style, in the place of the book's, in later chapters and in training."""
 
 import json
 import os
@@ -48,22 +48,10 @@ def losses(folder: Path, *words: str) -> list[float]:
     """The training losses of the first steps of `char-cpu` on a part of the text, by the command line."""
     text = folder.with_suffix(".txt")
     text.write_text(load_corpus().text[:60_000], encoding="utf-8")
-    steps = (
-        f"--train.max-steps {STEPS} --train.warmup-steps 10 --train.eval-interval 0 --train.log-interval 10"
-    )
-    command = [
-        sys.executable,
-        "-m",
-        "gptlib",
-        "train",
-        "--preset",
-        "char-cpu",
-        "--text",
-        str(text),
-        "--out",
-        str(folder),
-        *words,
-    ]
+    settings = {"max-steps": STEPS, "warmup-steps": 10, "eval-interval": 0, "log-interval": 10}
+    numbers = [f"--train.{name}={value}" for name, value in settings.items()]
+    where = ["--text", str(text), "--out", str(folder)]
+    command = [sys.executable, "-m", "gptlib", "train", "--preset", "char-cpu", *where, *words, *numbers]
     hidden = ("GPTLIB_CHECK_SHAPES", "GPTLIB_MINE")
     kept = {name: value for name, value in os.environ.items() if name not in hidden}
     done = subprocess.run(command, env=kept, capture_output=True, text=True)
