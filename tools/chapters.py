@@ -14,7 +14,6 @@ KINDS = ("core", "side path")
 NOT_CONVERTED = (
     "06_block",
     "07_gpt",
-    "08_backprop",
     "09_optimizer",
     "10_training",
     "11_checkpoint",
