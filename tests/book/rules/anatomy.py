@@ -15,7 +15,6 @@ from tools.notebooks import badge
 from tools.reveals import SUMMARY
 from tools.solutions import checker_of, folded, solutions_of
 
-LONG = ("14_speed",)  # its three exercises stand in the core
 COLLAPSED = {"jupyter": {"source_hidden": True}, "cellView": "form"}
 
 
@@ -52,7 +51,7 @@ def minutes_are_counted(page):
     complaints = []
     if counted != page.row.minutes:
         complaints.append(f"it takes {counted} minutes: run `python -m tools.notebooks minutes`")
-    if counted[0] > 75 and page.name not in LONG:
+    if counted[0] > 75:
         complaints.append(f"its core takes {counted[0]} minutes, at most 75 fit a sitting")
     return complaints
 
