@@ -156,6 +156,14 @@ class Notebook:
         return [text for text in texts if "the embedded plays stand in for it" not in text]
 
 
+def one_cell(source: str) -> dict:
+    """A notebook with one cell."""
+    cell = {"cell_type": "code", "source": source, "metadata": {}, "outputs": [], "id": "only"}
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    cells = [cell | {"execution_count": None}]
+    return {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+
+
 def changed(page, picture, old: str) -> str:
     """Wait until a picture is another one; returns its new source. Its element may be another one, too."""
     for _ in range(300):

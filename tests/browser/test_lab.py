@@ -1,7 +1,7 @@
 """What a reader meets: the notebooks in JupyterLab, run from top to bottom in a real browser."""
 
 import pytest
-from lab import changed
+from lab import changed, one_cell
 
 
 def test_start_here_runs_without_errors(notebook):
@@ -162,14 +162,6 @@ def test_hostile_tokens_stay_text_in_the_explorer(notebook):
     page.wait_for_timeout(300)
     assert explorer.locator("img").count() == 1 and explorer.locator("script").count() == 0
     assert asked == [] and notebook.errors == [] and notebook.outgoing == []
-
-
-def one_cell(source: str) -> dict:
-    """A notebook with one cell."""
-    cell = {"cell_type": "code", "source": source, "metadata": {}, "outputs": [], "id": "only"}
-    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
-    cells = [cell | {"execution_count": None}]
-    return {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
 
 
 def test_what_goes_wrong_is_noticed(notebook):

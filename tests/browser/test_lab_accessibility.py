@@ -2,7 +2,7 @@
 
 import pytest
 from accessibility import findings
-from test_lab import one_cell
+from lab import one_cell
 
 PLANTED = """
 import ipywidgets

@@ -1,0 +1,179 @@
+"""Widgets in JupyterLab, each alone in a notebook: with the mouse, with the keyboard, narrow, wide, dark."""
+
+import pytest
+from lab import one_cell
+
+SHIPPED = """
+from gptlib.widgets.shipped_model import trained_model
+trained = trained_model()
+"""
+EXPLORER = f"""{SHIPPED}
+from gptlib.widgets.attention_explorer import explorer_for_model
+explorer_for_model(trained.model, trained.tokenizer, "JULIET:")
+"""
+PLAYGROUND = f"""{SHIPPED}
+from gptlib.widgets.playground import playground_for_model
+playground_for_model(trained.model, trained.tokenizer)
+"""
+SAMPLER = f"""{SHIPPED}
+from gptlib.widgets.next_token_sampler import sampler_for_model
+sampler = sampler_for_model(trained.model, trained.tokenizer)
+sampler.top_p.value = 0.9
+sampler.press()
+sampler
+"""
+SURPRISE = """
+from gptlib.widgets.surprise import Surprise
+Surprise({"half a nat": lambda text: [float("nan"), *[0.5] * (len(text) - 1)]}, "queen of quiet " * 30)
+"""
+TOLD = "s => [getComputedStyle(s, '::after').content, parseFloat(getComputedStyle(s, '::after').left)]"
+PRODUCT = "q · k = sum of 64 products"
+
+
+@pytest.fixture
+def widget(notebook):
+    """A function from a cell's source to the widget that it shows."""
+
+    def show(source: str):
+        notebook.put("alone", one_cell(source))
+        notebook.open("alone")
+        notebook.page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
+        notebook.run()
+        shown = notebook.page.locator(".jp-OutputArea-output:has(input)").last
+        shown.wait_for(timeout=30_000)
+        assert notebook.failures() == []
+        return shown
+
+    yield show
+    assert notebook.errors == [] and notebook.outgoing == []
+
+
+def says(shown, text: str) -> None:
+    """Wait for a text."""
+    shown.get_by_text(text).first.wait_for(timeout=30_000)
+
+
+def until(shown, condition) -> None:
+    """Wait until a condition holds; AssertionError after ten seconds."""
+    for _ in range(100):
+        if condition():
+            return
+        shown.page.wait_for_timeout(100)
+    raise AssertionError("ten seconds, and it does not hold")
+
+
+def cell_of(explorer, query: int, key: int) -> tuple[float, float]:
+    """Where a cell of the matrix lies in the window."""
+    matrix, T = explorer.locator(".matrix img"), len("JULIET:")
+    matrix.scroll_into_view_if_needed()
+    frame = matrix.bounding_box()
+    side = frame["width"] / T
+    return frame["x"] + side * (key + 0.5), frame["y"] + side * (query + 0.5)
+
+
+def test_tiles_and_cells_are_buttons(widget):
+    explorer = widget(EXPLORER)
+    page = explorer.page
+    explorer.get_by_role("button", name="layer 1, head 4", exact=True).click()
+    explorer.get_by_role("img", name="Layer 1, head 4").wait_for(timeout=30_000)
+    page.mouse.move(*cell_of(explorer, 4, 1))
+    page.mouse.move(*cell_of(explorer, 5, 2), steps=3)
+    over = explorer.locator(".cells button:hover")
+    over.wait_for(timeout=30_000)
+    told = over.evaluate("button => getComputedStyle(button, '::after').content")
+    assert "key 2" in told and told.endswith('%"'), told
+    below = "token => getComputedStyle(token, '::after').content"
+    labels = [token.evaluate(below) for token in explorer.locator(".t").all()]
+    assert any("%" in label for label in labels[:6])  # the row's query shades the tokens
+    page.mouse.click(*cell_of(explorer, 5, 2))
+    says(explorer, "query 5 (T), key 2 (L): weight")
+    says(explorer, PRODUCT)
+    assert explorer.locator(".stage .strip.new .bar").count() == 64
+    explorer.get_by_role("button", name="Next stage").click()
+    says(explorer, "/ √64")
+    page.mouse.click(*cell_of(explorer, 2, 5))
+    says(explorer, "query 2 (L), key 5 (T): masked")
+
+
+def test_the_explorer_needs_no_mouse(widget):
+    explorer = widget(EXPLORER)
+    tile = explorer.get_by_role("button", name="layer 0, head 3", exact=True)
+    tile.focus()
+    tile.press("Enter")
+    says(explorer, "Layer 0, head 3")
+    assert tile.evaluate("tile => document.activeElement === tile")  # redrawing leaves the focus where it is
+    assert explorer.locator(".cells button:visible").count() == 0  # no stops of the Tab key without a mouse
+    assert explorer.get_by_role("img", name="Layer 0, head 3").count() == 1
+    query, key = explorer.get_by_label("query (row)"), explorer.get_by_label("key (column)")
+    query.fill("3")
+    query.press("Enter")
+    key.fill("6")
+    key.press("Enter")
+    says(explorer, "query 3 (I), key 6 (:): masked")
+    key.press("ArrowDown")
+    key.press("ArrowDown")
+    says(explorer, "query 3 (I), key 4 (E): masked")
+    explorer.get_by_label("stage", exact=True).press("ArrowUp")
+    says(explorer, "/ √64")
+    explorer.get_by_role("button", name="Next stage").press("Enter")
+    says(explorer, "key 4 (E) comes after query 3 (I)")
+    explorer.get_by_role("button", name="Next stage").press("Enter")
+    says(explorer, "= 0.00")
+    explorer.get_by_role("button", name="Next stage").press("Enter")
+    says(explorer, "output = sum over all keys")
+    explorer.get_by_label("all numbers").check()
+    explorer.locator(".stage tr").nth(64).wait_for(timeout=30_000)  # a heading and 64 numbers
+    explorer.get_by_role("button", name="Previous stage").press("Enter")
+    says(explorer, "weights that sum to 1")
+
+
+def test_enter_writes_and_the_pointer_drags(widget):
+    playground = widget(PLAYGROUND)
+    page = playground.page
+    prompt, length = playground.get_by_label("prompt"), playground.get_by_label("length")
+    length.fill("40")
+    length.press("Enter")
+    prompt.fill("JULIET:")
+    prompt.press("Enter")  # as a click on the button would
+    written = playground.locator("div:has(> b:text-is('JULIET:'))").last
+    until(playground, lambda: written.count() and len(written.text_content()) == len("JULIET:") + 40)
+    temperature, knob = playground.get_by_label("temperature"), playground.locator(".noUi-touch-area").first
+    before, place = float(temperature.input_value()), knob.bounding_box()
+    page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(place["x"] + 60, place["y"] + place["height"] / 2, steps=5)
+    page.mouse.up()
+    until(playground, lambda: before < float(temperature.input_value()) <= 2)
+    assert len(temperature.input_value()) <= 4  # 1.4, not 1.4000000000000001
+
+
+def test_the_loss_of_a_character_is_told_at_every_place(widget):
+    surprise = widget(SURPRISE)
+    page = surprise.page
+    page.set_viewport_size({"width": 1000, "height": 1500})
+    letters, box = surprise.locator(".s"), surprise.locator(".surprise")
+    for place in (30, 72, 449):  # within a line, near the end of one, the last
+        letters.nth(place).hover()
+        content, left = letters.nth(place).evaluate(TOLD)
+        assert "0.50 nats" in content and left < 20  # at the left edge of the box
+    assert box.evaluate("box => box.scrollWidth <= box.clientWidth")
+    place = surprise.get_by_label("character")
+    place.press("ArrowUp")
+    says(surprise, "u: 0.50 nats, p = 0.61")
+    assert letters.nth(1).get_attribute("class").endswith("chosen")
+
+
+@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
+@pytest.mark.parametrize("width", [1000, 1920])
+def test_the_samplers_rows_are_straight(widget, theme, width):
+    sampler = widget(SAMPLER)
+    page = sampler.page
+    page.set_viewport_size({"width": width, "height": 1500})
+    page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{ theme: '{theme}' }})")
+    page.wait_for_timeout(1500)
+    buttons = sampler.locator(".widget-hbox > button.widget-button").all()
+    widths = {round(button.bounding_box()["width"]) for button in buttons[-12:]}
+    assert widths == {72}
+    bars = sampler.locator(".widget-html:has(span + span) .widget-html-content > div").all()
+    edges = {round(bar.bounding_box()["x"] + bar.bounding_box()["width"]) for bar in bars[-12:]}
+    assert len(bars) >= 12 and len(edges) == 1
