@@ -29,9 +29,9 @@ elif "google.colab" in sys.modules:
 os.environ.setdefault("GPTLIB_MINE", str((home or Path.cwd()) / "mine" / "gptlib"))
 """
 EXPORT = (
-    "**Make it yours.** The next cell writes what you have written here, as you last saved it, to `mine/gptlib`, "
-    "and runs the checks of the tasks on it. For what is still open it takes the book's version. A module that "
-    "passes is used by all later chapters, from the next kernel on."
+    "**Make it yours.** The next cell writes what you have written here, as you last saved it, to "
+    "`mine/gptlib`, and runs the checks of the tasks on it. For what is still open it takes the book's "
+    "version. A module that passes is used by all later chapters, from the next kernel on."
 )
 
 
