@@ -117,13 +117,11 @@ def split(tokens, val_fraction: float = 0.1):
         raise ValueError(f"val_fraction={val_fraction} must lie between 0 and 1")
     cut = int(len(tokens) * (1 - val_fraction))
     return tokens[:cut], tokens[cut:]
-    # end
 
 # %% ../notebooks/02_data.ipynb #a04274d8
 def windows(tokens: Integer[Tensor, " N"], starts: Int[Tensor, " B"], length: int) -> Integer[Tensor, "B length"]:
     """Row b holds the `length` tokens that begin at `starts[b]`."""
     return tokens[starts[:, None] + torch.arange(length, device=starts.device)]
-    # end
 
 # %% ../notebooks/02_data.ipynb #aa5a1758
 class Batches:
@@ -175,7 +173,6 @@ class Batches:
         else:  # token shards: read from disk, one window after the other
             chunk = torch.stack([self.tokens[i : i + self.block_size + 1] for i in starts.tolist()])
         return chunk[:, :-1], chunk[:, 1:]
-        # end
 
 # %% ../notebooks/02_data.ipynb #6fa0cbe5
 class TextError(ValueError):
