@@ -50,7 +50,7 @@ execute: $(READY)  ## run the notebooks and store their outputs (NAMES="05 07" f
 chapter: $(READY)  ## begin a chapter: notebook, checkers, answers, tests (NAME=retrieval)
 	$(PY) -m tools.notebooks chapter $(NAME)
 
-browser:  ## install Chromium for the browser tests, where that is possible
+browser:  ## install Chromium and axe-core for the browser tests, where that is possible
 	tests/browser/install.sh
 
 badges: $(READY)  ## point badges and Colab cells to your repository (REPO=owner/name)

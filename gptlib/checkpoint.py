@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import json
 import logging
+import os  # noqa: F401, for a `save_checkpoint` written by hand
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import torch
 from safetensors import SafetensorError
 
 from gptlib.config import TrainConfig
-from gptlib.files import replacing, sha256_of
+from gptlib.files import force_to_disk, fsync, remove, replacing, sha256_of  # noqa: F401
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.tensors import bytes_in, load_tree, read_tensors, save_tensors, save_tree, shapes_in
 from gptlib.tokenizer import Tokenizer, load_tokenizer

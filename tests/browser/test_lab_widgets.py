@@ -1,5 +1,7 @@
 """Widgets in JupyterLab, each alone in a notebook: with the mouse, with the keyboard, narrow, wide, dark."""
 
+import itertools
+
 import pytest
 from lab import one_cell
 
@@ -163,17 +165,16 @@ def test_the_loss_of_a_character_is_told_at_every_place(widget):
     assert letters.nth(1).get_attribute("class").endswith("chosen")
 
 
-@pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
-@pytest.mark.parametrize("width", [1000, 1920])
-def test_the_samplers_rows_are_straight(widget, theme, width):
+def test_the_samplers_rows_are_straight(widget):
+    """On a narrow and a wide page, in light and dark."""
     sampler = widget(SAMPLER)
     page = sampler.page
-    page.set_viewport_size({"width": width, "height": 1500})
-    page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{ theme: '{theme}' }})")
-    page.wait_for_timeout(1500)
-    buttons = sampler.locator(".widget-hbox > button.widget-button").all()
-    widths = {round(button.bounding_box()["width"]) for button in buttons[-12:]}
-    assert widths == {72}
-    bars = sampler.locator(".widget-html:has(span + span) .widget-html-content > div").all()
-    edges = {round(bar.bounding_box()["x"] + bar.bounding_box()["width"]) for bar in bars[-12:]}
-    assert len(bars) >= 12 and len(edges) == 1
+    for theme, width in itertools.product(("JupyterLab Dark", "JupyterLab Light"), (1000, 1920)):
+        page.set_viewport_size({"width": width, "height": 1500})
+        page.evaluate(f"window.jupyterapp.commands.execute('apputils:change-theme', {{ theme: '{theme}' }})")
+        page.wait_for_timeout(1500)
+        buttons = sampler.locator(".widget-hbox > button.widget-button").all()
+        assert {round(button.bounding_box()["width"]) for button in buttons[-12:]} == {72}
+        bars = sampler.locator(".widget-html:has(span + span) .widget-html-content > div").all()
+        edges = {round(bar.bounding_box()["x"] + bar.bounding_box()["width"]) for bar in bars[-12:]}
+        assert len(bars) >= 12 and len(edges) == 1, (theme, width, edges)

@@ -280,6 +280,19 @@ def test_impossible_settings(settings, message):
         generate(model(), prompt(), **{"max_new_tokens": 3, **settings})
 
 
+def test_stream_refuses_at_the_call():
+    """Not only when the first token is asked for."""
+    for settings, message in (
+        (dict(max_new_tokens=-1), "max_new_tokens=-1"),
+        (dict(max_new_tokens=3, temperature=-1.0), "temperature=-1.0"),
+        (dict(max_new_tokens=3, top_p=2.0), "top_p=2.0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            stream(model(), prompt(), **settings)
+    with pytest.raises(ValueError, match="prompt is empty"):
+        stream(model(), torch.zeros(1, 0, dtype=torch.long), 3)
+
+
 def test_an_empty_prompt():
     with pytest.raises(ValueError, match="prompt is empty"):
         generate(model(), torch.zeros(1, 0, dtype=torch.long), 3)

@@ -5,7 +5,7 @@ import math
 import torch
 
 from gptlib.exercises import exercise, expect
-from gptlib.exercises.answer import close, expect_close, parts, tensor
+from gptlib.exercises.answer import as_list, close, expect_close, number, parts, tensor, whole_number
 
 
 @exercise(difficulty=1, minutes=8)
@@ -51,61 +51,6 @@ def min_p_filter(attempt):
     expect(
         torch.isfinite(on_the_line[0, :2]).all(), "a token exactly on the line stays: drop what lies below it"
     )
-
-
-@exercise(difficulty=2, minutes=15)
-def attention_step(attempt):
-    """attempt(x [C], c_attn [3C, C], (keys [S, C], values [S, C])) -> y [C], (keys, values) [S+1, C]."""
-    for T, C, seed in ((6, 4, 0), (3, 9, 1), (1, 5, 2)):
-        g = torch.Generator().manual_seed(seed)
-        x = torch.randn(T, C, generator=g, dtype=torch.float64)
-        c_attn = 0.5 * torch.randn(3 * C, C, generator=g, dtype=torch.float64)
-        q, k, v = (x @ c_attn.T).split(C, dim=1)
-        for t in range(T):
-            past = (k[:t].clone(), v[:t].clone())
-            y, new = parts(attempt(x[t], c_attn, past), "y", "the pair (keys, values)")
-            y = tensor(y, (C,), "y")
-            unchanged = torch.equal(past[0], k[:t]) and torch.equal(past[1], v[:t])
-            expect(unchanged, "you changed the past you were given; make new tensors")
-            keys, values = parts(new, "keys", "values")
-            check_past("keys", keys, k, v, q, t)
-            check_past("values", values, v, k, q, t)
-            check_output(y, q[t], k[: t + 1], v[: t + 1])
-
-
-def check_past(name: str, found, right, other, q, t: int) -> None:
-    """Whether the keys (or values) of positions 0 … t were returned in order; `other` is the other kind."""
-    as_before = getattr(found, "shape", None) == (t, right.shape[1])
-    expect(not as_before, f"the newest position is not among the {name}: append it to the past")
-    found = tensor(found, (t + 1, right.shape[1]), f"after position {t} the {name}")
-    mistakes = {
-        f"the query is stored among the {name}: it is used once; the rows are query, key, value": q[t],
-        "keys and values are exchanged: the rows of c_attn are query, key, value": other[t],
-    }
-    for message, wrong in mistakes.items():
-        expect(not close(found[-1], wrong), message)
-    in_front = t > 0 and close(found[0], right[t])
-    expect(not in_front, f"append the newest of the {name} at the end, not in front")
-    expect_close(found, right[: t + 1], {}, f"the {name} after position {t}: ")
-
-
-def check_output(y, q, k, v) -> None:
-    """Whether y is attention of the newest query over all keys and values."""
-    scores = k @ q / math.sqrt(len(q))
-
-    def attended(scores, v):
-        return scores.softmax(dim=0) @ v
-
-    mistakes = {
-        "the scores are not divided by √head_size": attended(k @ q, v),
-        "the softmax over the scores is missing": scores @ v,
-    }
-    if len(k) > 1:
-        mistakes["the newest position must see itself, too: append first"] = attended(scores[:-1], v[:-1])
-    for n in range(1, len(k)):
-        message = f"the newest position sees only the last {n} of {len(k)} positions: attend to all keys"
-        mistakes[message] = attended(scores[-n:], v[-n:])
-    expect_close(y, attended(scores, v), mistakes, f"with {len(k)} positions, y: ")
 
 
 @exercise(difficulty=3, minutes=20)
@@ -175,3 +120,119 @@ def check_instead(instead, p, q) -> None:
         "instead is q: the guess was refused because it comes too often": q,
     }
     expect_close(instead, missing / missing.sum(), mistakes, hint="only what is missing of p, p - min(p, q)")
+
+
+def planned(prompt, count, block_size, keep, *, crop=True, anew=True, refills=True, late=False) -> list:
+    """The calls of the model as (start, stop); the switches make the usual mistakes."""
+    plan, cached = [], 0
+    for i in range(count):
+        length = prompt + i
+        new = 1
+        if i == 0:
+            new = min(prompt, block_size) if crop else prompt
+        elif cached >= block_size + late and refills:
+            new, cached = keep, 0
+        plan.append((length - new, length))
+        cached = cached + new if anew or new == 1 or i == 0 else block_size
+    return plan
+
+
+@exercise(difficulty=2, minutes=20)
+def refill_plan(attempt):
+    """attempt(prompt, count, block_size, keep) -> the tokens of each call, (start, stop), one for each new token."""
+    cases = [
+        (3, 5, 4, 2),
+        (3, 1, 8, 4),
+        (4, 3, 4, 2),
+        (9, 4, 4, 2),
+        (1, 20, 8, 4),
+        (5, 20, 8, 1),
+        (2, 9, 4, 4),
+        (3, 0, 4, 2),
+    ]
+    for case in cases:
+        prompt, count, block_size, keep = case
+        where = f"prompt={prompt}, count={count}, block_size={block_size}, keep={keep}: "
+        found = as_list(attempt(*case), "a list of pairs")
+        found = [
+            tuple(whole_number(x, "start and stop") for x in parts(pair, "start", "stop")) for pair in found
+        ]
+        right = planned(*case)
+        expect(
+            len(found) == count,
+            where + f"one call for each of the {count} new tokens, yours has {len(found)}",
+        )
+        if found == right:
+            continue
+        mistakes = {
+            "a prompt longer than the room is cropped to its last block_size tokens": dict(crop=False),
+            "after a refill the cache holds `keep` positions, so there is room again": dict(anew=False),
+            "the cache never holds more than block_size positions: refill when it is full": dict(
+                refills=False
+            ),
+            "the refill comes a token too late: when the cache is full, no further token fits": dict(
+                late=True
+            ),
+        }
+        for message, switches in mistakes.items():
+            wrong = planned(*case, **switches)
+            expect(found != wrong, where + message)
+        i = next(i for i in range(count) if found[i] != right[i])
+        start, stop = found[i]
+        expect(
+            stop == right[i][1],
+            where + f"call {i + 1} must end before token {right[i][1]}, the text's length then, yours {stop}",
+        )
+        expect(
+            start != right[i][0] + 1 or stop - start != keep - 1,
+            where + "the newest token counts among the `keep`",
+        )
+        expect(False, where + f"call {i + 1} must get the tokens {right[i]}, yours gets {found[i]}")
+
+
+class Table(torch.nn.Module):
+    """A model whose logits depend on the last two tokens."""
+
+    def __init__(self, vocab: int):
+        super().__init__()
+        generator = torch.Generator().manual_seed(vocab)
+        self.logits = torch.nn.Parameter(2 * torch.randn(vocab, vocab, vocab, generator=generator))
+
+    def forward(self, idx):
+        before = torch.cat([torch.zeros_like(idx[:, :1]), idx[:, :-1]], dim=1)
+        return self.logits[before, idx]  # [B, T, vocab]
+
+
+@exercise(difficulty=2, minutes=25)
+def surprise(attempt):
+    """attempt(model, ids, prompt) -> the mean of -ln p over ids[prompt:], each given all tokens before it."""
+    rng = torch.Generator().manual_seed(0)
+    for vocab, n, prompt in ((7, 12, 3), (5, 9, 1), (7, 20, 19), (3, 30, 10)):
+        model, ids = Table(vocab), torch.randint(vocab, (n,), generator=rng).tolist()
+        given = list(ids)
+        found = number(attempt(model, given, prompt), "the mean")
+        expect(given == ids, "you changed the list of tokens you were given")
+        with torch.no_grad():
+            log_p = model(torch.tensor([ids]))[0].double().log_softmax(-1)  # [n, vocab]
+        each = [-log_p[t - 1, ids[t]].item() for t in range(1, n)]  # of tokens 1, 2, …
+        chosen = each[prompt - 1 :]
+        mistakes = {
+            "the sum: take the mean": sum(chosen) if len(chosen) > 1 else math.nan,
+            "with the wrong sign: -ln p is positive": -sum(chosen) / len(chosen),
+            "the tokens of the prompt count, too: leave them out": sum(each) / len(each)
+            if prompt > 1
+            else math.nan,
+            "the first token after the prompt is left out": sum(each[prompt:]) / max(1, len(each[prompt:])),
+            "the last token of the prompt counts, too": sum(each[max(0, prompt - 2) :])
+            / len(each[max(0, prompt - 2) :])
+            if prompt > 1
+            else math.nan,
+            "the logits at position t are for token t + 1, not for token t": -sum(
+                log_p[t, ids[t]].item() for t in range(prompt, n)
+            )
+            / len(chosen),
+            "in bits: use the natural logarithm": sum(chosen) / len(chosen) / math.log(2),
+            "the mean of p: take -ln of each first": sum(math.exp(-x) for x in chosen) / len(chosen),
+        }
+        where = f"{n} tokens, of which the first {prompt} are the prompt: "
+        expect_close(found, sum(chosen) / len(chosen), mistakes, where)

@@ -29,53 +29,6 @@ def min_p_in_place(logits, min_p):
     return logits.masked_fill_(p < min_p * peak(p), -math.inf)
 
 
-def step_in_loops(x, c_attn, past):
-    """attention_step without matrices."""
-    C = len(x)
-    q, k, v = ([sum(c_attn[i * C + r] * x) for r in range(C)] for i in range(3))
-    keys, values = [*past[0], torch.stack(k)], [*past[1], torch.stack(v)]
-    scores = [math.exp(sum(torch.stack(q) * key).item() / math.sqrt(C)) for key in keys]
-    y = sum(score * value for score, value in zip(scores, values, strict=True)) / sum(scores)
-    return y, (torch.stack(keys), torch.stack(values))
-
-
-def step(
-    x, c_attn, past, *, order=(0, 1, 2), scaled=True, softmax=True, itself=True, front=False, seen=slice(None)
-):
-    """attention_step with switches for the bugs."""
-    parts = (c_attn @ x).split(len(x))
-    q, k, v = (parts[i] for i in order)
-    keys, values = (
-        torch.cat([new[None], old] if front else [old, new[None]])
-        for old, new in zip(past, (k, v), strict=True)
-    )
-    used_k, used_v = (keys, values) if itself or not len(past[0]) else past
-    used_k, used_v = used_k[seen], used_v[seen]
-    scores = used_k @ q / (math.sqrt(len(x)) if scaled else 1)
-    weights = scores.softmax(dim=0) if softmax else scores
-    return weights @ used_v, (keys, values)
-
-
-def with_bug(**switches):
-    return lambda x, c_attn, past: step(x, c_attn, past, **switches)
-
-
-def as_lists(part):
-    return part.tolist() if torch.is_tensor(part) else [rows.tolist() for rows in part]
-
-
-def step_query_stored(x, c_attn, past):
-    y, (keys, values) = step(x, c_attn, past)
-    return y, (torch.cat([past[0], (c_attn @ x)[None, : len(x)]]), values)
-
-
-def step_in_place(x, c_attn, past):
-    y, new = step(x, c_attn, past)
-    for old in past:
-        old.mul_(0)
-    return y, new
-
-
 def rule_in_loops(p, q):
     """speculative_rule, token by token."""
     accept = [min(1.0, (a / b).item()) if b > 0 else 0.0 for a, b in zip(p, q, strict=True)]
@@ -98,9 +51,60 @@ def normalised(x):
     return x / x.sum()
 
 
+def plan(prompt, count, block_size, keep, crop=True, refill=True, late=0, extra=0, cached_after=None):
+    """refill_plan with switches for the bugs."""
+    calls, start = [], max(0, prompt - block_size) if crop else 0
+    first, done = start, start  # where the cache begins, and how far it goes
+    for stop in range(prompt, prompt + count):
+        if refill and done - first >= block_size + late and calls:
+            first = done = stop - keep + extra
+            if cached_after is not None:
+                first = stop - 1 - cached_after
+        calls.append((done, stop))
+        done = stop
+    return calls
+
+
+def plan_as_arrays(*given):
+    return [list(call) for call in plan(*given)]
+
+
+def negative_log(p):
+    return [-math.log(x) for x in p]
+
+
+def chances(model, ids):
+    """p of the tokens 1, 2, … of a list."""
+    rows = model(torch.tensor([ids]))[0].detach().softmax(-1)
+    return [rows[t - 1, ids[t]].item() for t in range(1, len(ids))]
+
+
+def mean(values):
+    return sum(values) / len(values)
+
+
+def surprise_token_by_token(model, ids, prompt):
+    """One pass for each token."""
+    total = 0
+    for t in range(prompt, len(ids)):
+        total -= model(torch.tensor([ids[:t]]))[0, -1].log_softmax(-1)[ids[t]]
+    return total / (len(ids) - prompt)
+
+
+def surprise_by_cross_entropy(model, ids, prompt):
+    logits = model(torch.tensor([ids]))[0, prompt - 1 : -1]
+    return torch.nn.functional.cross_entropy(logits, torch.tensor(ids[prompt:]))
+
+
+def surprise_of_own_position(model, ids, prompt):
+    rows = model(torch.tensor([ids]))[0].log_softmax(-1)
+    return -mean([rows[t, ids[t]].item() for t in range(prompt, len(ids))])
+
+
 ALTERNATIVES = {
     "min_p_filter": [min_p_in_logs, lambda x, m: min_p_in_logs(x.float(), m).numpy()],
-    "attention_step": [step, step_in_loops, lambda *given: list(map(as_lists, step(*given)))],
+    "refill_plan": [plan, plan_as_arrays],
+    "surprise": [surprise_token_by_token, surprise_by_cross_entropy],
     "speculative_rule": [
         rule_in_loops,
         lambda p, q: [t.tolist() for t in rule_in_loops(p.float(), q.float())],
@@ -124,23 +128,40 @@ BUGS = {
         "all dropped": (lambda x, m: torch.full_like(x, -math.inf), "nothing left"),
         "scaled": (lambda x, m: 2 * min_p_in_logs(x, m), "as they are"),
         "shifted": (lambda x, m: min_p_in_logs(x, m) - peak(x), "as they are"),
+        "shifted by 5": (lambda x, m: min_p_in_logs(x, m) + 5, "as they are"),
+        "log-probabilities": (lambda x, m: min_p_in_logs(x, m).log_softmax(-1), "as they are"),
+        "log-probabilities, filtered": (lambda x, m: min_p_in_logs(x.log_softmax(-1), m), "as they are"),
     },
-    "attention_step": {
-        "not scaled": (with_bug(scaled=False), "not divided"),
-        "no softmax": (with_bug(softmax=False), "softmax"),
-        "does not see itself": (with_bug(itself=False), "see itself"),
-        "sees only itself": (with_bug(seen=slice(-1, None)), "the last 1 of"),
-        "sees only the last two": (with_bug(seen=slice(-2, None)), "the last 2 of"),
-        "newest in front": (with_bug(front=True), "not in front"),
-        "keys and values exchanged": (with_bug(order=(0, 2, 1)), "keys and values are exchanged"),
-        "query and key exchanged": (with_bug(order=(1, 0, 2)), "the rows are query, key, value"),
-        "query stored": (step_query_stored, "used once"),
-        "past not extended": (
-            lambda x, c_attn, past: (step(x, c_attn, past)[0], past),
-            "append it to the past",
+    "refill_plan": {
+        "the prompt is not cropped": (lambda *given: plan(*given, crop=False), "is cropped"),
+        "never refilled": (lambda *given: plan(*given, refill=False), "refill when it is full"),
+        "a token too late": (lambda *given: plan(*given, late=1), "too late"),
+        "the newest does not count": (lambda p, n, r, k: plan(p, n, r, k, extra=-1), "must get the tokens"),
+        "full again after each refill": (
+            lambda p, n, r, k: plan(p, n, r, k, cached_after=r - 1),
+            "there is room again",
         ),
-        "past overwritten": (step_in_place, "changed the past"),
-        "output only": (lambda x, c_attn, past: step(x, c_attn, past)[0], "2 values"),
+        "a call too few": (lambda p, n, r, k: plan(p, n - 1, r, k), "one call for each"),
+        "numbers, not pairs": (lambda *given: [stop for _, stop in plan(*given)], "2 values"),
+        "nothing": (lambda *given: None, "a list of pairs"),
+        "one token further": (lambda *given: [(a + 1, b + 1) for a, b in plan(*given)], "must end before"),
+    },
+    "surprise": {
+        "the sum": (lambda m, ids, n: sum(negative_log(chances(m, ids))[n - 1 :]), "take the mean"),
+        "the sign": (lambda m, ids, n: -mean(negative_log(chances(m, ids))[n - 1 :]), "sign"),
+        "with the prompt": (lambda m, ids, n: mean(negative_log(chances(m, ids))), "leave them out"),
+        "without the first": (
+            lambda m, ids, n: mean(negative_log(chances(m, ids))[n:] or [0.0]),
+            "left out",
+        ),
+        "own position": (surprise_of_own_position, "for token t + 1"),
+        "bits": (lambda m, ids, n: mean(negative_log(chances(m, ids))[n - 1 :]) / math.log(2), "natural"),
+        "mean of p": (lambda m, ids, n: mean(chances(m, ids)[n - 1 :]), "-ln of each first"),
+        "the last of the prompt, too": (
+            lambda m, ids, n: mean(negative_log(chances(m, ids))[max(0, n - 2) :]),
+            "of the prompt counts",
+        ),
+        "nothing": (lambda m, ids, n: None, "must be a number"),
     },
     "speculative_rule": {
         "accept above 1": (changed(accept=lambda p, q: p / q.clamp(min=1e-30)), "between 0 and 1"),

@@ -11,9 +11,7 @@ BLOCK = """        with replacing(folder, durable=True) as temporary:
             write_files(temporary, state)
             write_manifest(temporary)
 """
-BY_HAND = """        import os
-        from gptlib.files import force_to_disk, fsync, remove
-        temporary = folder.parent / f".{folder.name}.tmp"
+BY_HAND = """        temporary = folder.parent / f".{folder.name}.tmp"
         remove(temporary)
         temporary.mkdir()
         write_files(temporary, state)
@@ -22,8 +20,7 @@ BY_HAND = """        import os
         os.replace(temporary, folder)
         fsync(folder.parent)
 """
-WITH_HANDLES = """        import os
-        import shutil
+WITH_HANDLES = """        import shutil
         temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         os.mkdir(temporary)
