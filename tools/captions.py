@@ -14,6 +14,7 @@ from gptlib.exercises.notebook import source_of
 
 MARK = "*Figure:"
 SUMMARY = "<details><summary>What the figure shows</summary>"
+MEASURED = "<details><summary>What was measured</summary>"  # a figure may show what was to be guessed
 
 
 def describe_figures(notebook: NotebookNode) -> None:
@@ -35,7 +36,7 @@ def caption(cell: dict | None) -> str:
     """The caption with which a text cell begins, without Markdown; "" where it begins with none."""
     if cell is None or cell["cell_type"] != "markdown":
         return ""
-    source = source_of(cell).removeprefix(f"{SUMMARY}\n\n")
+    source = source_of(cell).removeprefix(f"{SUMMARY}\n\n").removeprefix(f"{MEASURED}\n\n")
     if not source.startswith(MARK):
         return ""
     first = source.split("\n\n")[0].removeprefix(MARK)

@@ -12,12 +12,6 @@ KINDS = ("core", "side path")
 # `solutions`, `links`) is neither written into them nor asked of them. Run the commands on each by name,
 # then empty the list.
 NOT_CONVERTED = (
-    "06_block",
-    "07_gpt",
-    "09_optimizer",
-    "10_training",
-    "11_checkpoint",
-    "12_generation",
 )
 
 

@@ -65,8 +65,19 @@ def blame(error: Exception, attempt) -> str:
     """One line on an error inside the attempt, or in the call or the use of what it returned."""
     inside = code_of(attempt) in [None, *frames(error)]
     who = "your function raised" if inside else "checking your function gave"
+    if inside and (other := culprit(error, attempt)):
+        who = f"{other}, which your function calls, raised"
     what = " ".join(str(error).split())  # a failed shape check has many lines
     return f"{who} {type(error).__name__}" + (f": {what[:300]}" if what else "")
+
+
+def culprit(error: Exception, attempt) -> str:
+    """Another function of the reader's that the error came from, defined beside the attempt; "" if there is none."""
+    beside = getattr(inspect.unwrap(attempt), "__globals__", None)
+    calls = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__) if frame.f_globals is beside]
+    if not calls or calls[-1].co_qualname.split(".")[0] == attempt.__name__:
+        return ""
+    return calls[-1].co_qualname
 
 
 def frames(error: Exception) -> list:

@@ -166,6 +166,12 @@ def test_exercise(noun, name, capsys, record_property):
     assert not complaints, "\n".join(complaints)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("noun", ["checkpoint", "generation"])
+def test_what_open_solutions_found_holds(noun):
+    importlib.import_module(f"gptlib.exercises.solutions.{noun}").experiment()
+
+
 def test_solutions_belong_to_exercises_and_import_what_they_use():
     for path in tools.PACKAGE.glob("exercises/solutions/[!_]*.py"):
         module = importlib.import_module(f"gptlib.exercises.solutions.{path.stem}")

@@ -134,6 +134,20 @@ def test_what_a_check_says(capsys):
 # --- export
 
 
+def test_an_error_in_another_function_of_the_readers_is_told_as_its(capsys):
+    names = {}
+    helper = "def helper(x):\n    return x.max(dim=-1) - 1\n\n"
+    exec(helper + "def causal_mask(T):\n    return helper(__import__('torch').ones(T, T))", names)
+    workbook = Workbook(ATTENTION, names)
+    workbook.check("causal_mask")
+    assert (
+        "causal_mask: not yet. helper, which your function calls, raised TypeError" in capsys.readouterr().out
+    )
+    exec("def causal_mask(T):\n    return [len(t) for t in T]", names)
+    workbook.check("causal_mask")
+    assert "causal_mask: not yet. your function raised TypeError" in capsys.readouterr().out
+
+
 def test_what_is_open_or_gone_is_the_books():
     saved = with_task_written(template(BOOK, ATTENTION), "causal_mask", MASK)
     saved["cells"] = [c for c in saved["cells"] if "class CausalSelfAttention" not in source_of(c)]

@@ -146,6 +146,10 @@ def test_a_page_that_rounds_to_a_step_of_the_slider_changes_nothing():
     assert rate.value == rate.field.value == 0.3
     rate.slider.value = 10 ** (-0.54)
     assert rate.value == 0.2884
+    temperature = slider(1, 0, 2, 0.1, "temperature")
+    temperature.field.value = 0.55
+    temperature.slider.value = 0.6
+    assert temperature.value == 0.55
 
 
 def test_every_picture_has_a_text():

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from math import log10
 
 import ipywidgets as widgets
-import traitlets
 
 from gptlib.widgets.kit.palette import BLUE, GREY, WHITE
 from gptlib.widgets.kit.text import typed
@@ -33,37 +32,40 @@ class NumberSlider(widgets.HBox):
     `max`, `disabled` and `description` are those of one control.
     """
 
-    value = traitlets.Any()
-
     def __init__(self, field: widgets.Widget, slider: widgets.Widget, place: Callable = float):
-        self.place = place  # a value -> where it lies on the slider
         self.field = field
         self.slider = slider
+        self.place = place  # a value -> where it lies on the slider
         super().__init__([field, slider])
         self.add_class("number-slider")
-        self.value = field.value
         field.observe(self.typed, "value")
         slider.observe(self.dragged, "value")
-        self.observe(self.give, "value")
 
-    @traitlets.validate("value")
-    def within_limits(self, proposal) -> float:
-        """The value in its range."""
-        return min(max(proposal.value, self.min), self.max)
+    @property
+    def value(self) -> float:
+        """The number."""
+        return self.field.value
+
+    @value.setter
+    def value(self, value: float) -> None:
+        self.field.value = value
+
+    def observe(self, handler: Callable, names="value", type: str = "change") -> None:
+        """Call `handler` at a change; the value is the field's."""
+        if names == "value":
+            self.field.observe(handler, names, type)
+        else:
+            super().observe(handler, names, type)
 
     def typed(self, change) -> None:
         """The field has changed."""
-        self.value = change.new
+        self.slider.value = change.new
 
     def dragged(self, change) -> None:
         """The slider has changed. The page rounds 0.3 to a step of the slider at once, which is no drag."""
-        if abs(self.place(change.new) - self.place(self.value)) >= self.slider.step / 2:
+        if abs(self.place(change.new) - self.place(self.value)) > 0.51 * self.slider.step:
             # 0.9000000000000001 is 0.9
             self.value = float(f"{change.new:.4g}") if isinstance(change.new, float) else change.new
-
-    def give(self, change=None) -> None:
-        """Both parts get the value."""
-        self.field.value = self.slider.value = self.value
 
     @property
     def description(self) -> str:
