@@ -31,7 +31,6 @@ def causal_mask(T: int, device=None) -> Bool[Tensor, "T T"]:
     `causal_mask(2)` is `[[True, False], [True, True]]`.
     """
     return torch.ones(T, T, dtype=torch.bool, device=device).tril()
-    # end
 
 # %% ../notebooks/05_attention.ipynb #0f7d24c8
 def attention_weights(
@@ -47,7 +46,6 @@ def attention_weights(
     if mask is not None:
         scores = scores.masked_fill(~mask, -math.inf)
     return scores.softmax(dim=-1)
-    # end
 
 # %% ../notebooks/05_attention.ipynb #48b3f0a6
 class CausalSelfAttention(nn.Module):

@@ -30,7 +30,6 @@ def numerical_gradient(f, x: Float[Tensor, "*shape"], h: float = 1e-5) -> Float[
         nudge = nudge.reshape(x.shape)
         slopes.append((float(f(x + nudge)) - float(f(x - nudge))) / (2 * h))
     return torch.tensor(slopes, dtype=x.dtype).reshape(x.shape)
-    # end
 
 # %% ../notebooks/08_backprop.ipynb #26625cf4
 def matmul_backward(
@@ -38,7 +37,6 @@ def matmul_backward(
 ) -> tuple[Float[Tensor, "*batch n k"], Float[Tensor, "*batch k m"]]:
     """Gradients of a and b in y = a @ b: grad_out bᵀ and aᵀ grad_out."""
     return grad_out @ b.mT, a.mT @ grad_out
-    # end
 
 # %% ../notebooks/08_backprop.ipynb #0fd9aaeb
 def linear_backward(
@@ -48,7 +46,6 @@ def linear_backward(
     rows = grad_out.reshape(-1, grad_out.shape[-1])  # [N, n_out]
     inputs = x.reshape(-1, x.shape[-1])  # [N, n_in]
     return grad_out @ weight, rows.T @ inputs, rows.sum(dim=0)
-    # end
 
 # %% ../notebooks/08_backprop.ipynb #dfa3b0c1
 def unbroadcast(grad: Float[Tensor, "..."], shape: tuple[int, ...]) -> Float[Tensor, "..."]:
@@ -68,7 +65,6 @@ def cross_entropy_backward(
     p = logits.softmax(dim=-1)
     y = (targets[..., None] == torch.arange(logits.shape[-1], device=targets.device)).to(p.dtype)  # 1 at the target
     return (p - y) * (grad_out / targets.numel())
-    # end
 
 # %% ../notebooks/08_backprop.ipynb #6fc50c17
 def softmax_backward(
@@ -77,7 +73,6 @@ def softmax_backward(
     """Gradient of s in p = softmax(s). Takes p itself: it is all that is needed. Each row of the result sums to 0."""
     average = (grad_out * p).sum(dim=-1, keepdim=True)
     return p * (grad_out - average)
-    # end
 
 # %% ../notebooks/08_backprop.ipynb #435b5ec9
 def layer_norm_backward(
@@ -94,7 +89,6 @@ def layer_norm_backward(
     h = r * (grad_hat - x_hat * (grad_hat * x_hat).mean(dim=-1, keepdim=True))
     grad_x = h - h.mean(dim=-1, keepdim=True)
     return grad_x, unbroadcast(grad_out * x_hat, weight.shape), unbroadcast(grad_out, weight.shape)
-    # end
 
 # %% ../notebooks/08_backprop.ipynb #158e2047
 def attention_backward(
@@ -114,7 +108,6 @@ def attention_backward(
     grad_scores = softmax_backward(grad_weights, weights) / math.sqrt(q.shape[-1])  # 0 where the mask hides
     grad_q, grad_k_transposed = matmul_backward(grad_scores, q, k.mT)
     return grad_q, grad_k_transposed.mT, grad_v
-    # end
 
 # %% ../notebooks/08_backprop.ipynb #3f440671
 def gelu_backward(grad_out: Float[Tensor, "*shape"], x: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -130,7 +123,6 @@ def embedding_backward(
     """Gradient of a table of n rows in y = table[idx]: each gradient is added to the row it came from. [n, dim]"""
     rows = grad_out.reshape(-1, grad_out.shape[-1])
     return grad_out.new_zeros(n, grad_out.shape[-1]).index_add_(0, idx.reshape(-1), rows)
-    # end
 
 # %% ../notebooks/08_backprop.ipynb #5ae60c0b
 def mlp_backward(
@@ -185,7 +177,6 @@ def block_backward(
         grad_branch, x, ln_1.weight, ln_1.eps
     )
     return grad_middle + grad_branch, grads
-    # end
 
 # %% ../notebooks/08_backprop.ipynb #8e0789c9
 @torch.no_grad()

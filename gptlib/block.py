@@ -29,7 +29,6 @@ class MLP(nn.Module):
 
     def forward(self, x: Float[Tensor, "B T C"]) -> Float[Tensor, "B T C"]:
         return self.dropout(self.c_proj(gelu(self.c_fc(x))))
-        # end
 
 # %% ../notebooks/06_block.ipynb #9b970307
 class Block(nn.Module):
@@ -51,7 +50,6 @@ class Block(nn.Module):
         written = self.attn(read, cache)
         x = x + written
         return x + self.mlp(self.ln_2(x))
-        # end
 
 # %% ../notebooks/06_block.ipynb #2347ed5c
 def contributions(blocks: Iterable[nn.Module], x: Float[Tensor, "B T C"]) -> list[Float[Tensor, "B T C"]]:
@@ -65,4 +63,3 @@ def contributions(blocks: Iterable[nn.Module], x: Float[Tensor, "B T C"]) -> lis
             written.append(part(ln(x)))
             x = x + written[-1]
     return written
-    # end

@@ -35,7 +35,6 @@ def merge(ids: list[int], pair: tuple[int, int], new: int) -> list[int]:
         else:
             out.append(i)
     return out
-    # end
 
 # %% ../notebooks/01_tokenizer.ipynb #95785b1e
 def learn(ids: list[int], n_merges: int) -> tuple[list[tuple[int, int]], list[int]]:
@@ -66,7 +65,6 @@ def apply_merges(ids: list[int], merges: dict[tuple[int, int], int]) -> list[int
             break
         ids = merge(ids, earliest, merges[earliest])
     return ids
-    # end
 
 # %% ../notebooks/01_tokenizer.ipynb #2c19d117
 # GPT-2's pre-tokens: contractions, words, numbers, other signs (each with one leading space), white space.

@@ -88,7 +88,6 @@ def read_state(folder: Path) -> TrainState:
     rng = {name: torch.tensor(values, dtype=torch.uint8) for name, values in rest["rng"].items()}
     as_they_stand = {name: rest[name] for name in ("step", "scaler", "best_val_loss", "best_step")}
     return TrainState(model=weights, optimizer=optimizer, rng=rng, **as_they_stand)
-    # end
 
 # %% ../notebooks/11_checkpoint.ipynb #ecacc00e
 def hash_of_manifest(hashes: dict[str, str]) -> str:

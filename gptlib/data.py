@@ -33,7 +33,7 @@ TINYSHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca5
 log = logging.getLogger("gptlib.data")
 
 # %% ../notebooks/02_data.ipynb #3a13dfbc
-@dataclass(frozen=True)
+@dataclass(frozen=True)  # its fields cannot be set anew
 class Corpus:
     """A text, the SHA-256 of its UTF-8 bytes, and where it came from: a path or an address, of several one a line."""
 
@@ -58,7 +58,7 @@ def load_corpus(name: str = "tinyshakespeare") -> Corpus:
     """TinyShakespeare (1,115,394 characters), or the embedded plays when it cannot be had.
 
     Looked for in `data/tinyshakespeare`, in `$GPTLIB_DATA/tinyshakespeare`, then downloaded into `data/` (an
-    installed wheel keeps it in `~/.cache/gptlib`).
+    installed package keeps it in `~/.cache/gptlib`).
     With neither, the corpus named "plays" (`data/plays`) stands in and a warning is logged.
     ValueError for another name, and for a file whose SHA-256 is not the published one.
     """
@@ -117,13 +117,11 @@ def split(tokens, val_fraction: float = 0.1):
         raise ValueError(f"val_fraction={val_fraction} must lie between 0 and 1")
     cut = int(len(tokens) * (1 - val_fraction))
     return tokens[:cut], tokens[cut:]
-    # end
 
 # %% ../notebooks/02_data.ipynb #a04274d8
 def windows(tokens: Integer[Tensor, " N"], starts: Int[Tensor, " B"], length: int) -> Integer[Tensor, "B length"]:
     """Row b holds the `length` tokens that begin at `starts[b]`."""
     return tokens[starts[:, None] + torch.arange(length, device=starts.device)]
-    # end
 
 # %% ../notebooks/02_data.ipynb #aa5a1758
 class Batches:
@@ -175,7 +173,6 @@ class Batches:
         else:  # token shards: read from disk, one window after the other
             chunk = torch.stack([self.tokens[i : i + self.block_size + 1] for i in starts.tolist()])
         return chunk[:, :-1], chunk[:, 1:]
-        # end
 
 # %% ../notebooks/02_data.ipynb #6fa0cbe5
 class TextError(ValueError):

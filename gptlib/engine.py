@@ -72,7 +72,6 @@ def topological_order(end) -> list:
             if uses[source] == 0:
                 order.append(source)
     return order
-    # end
 
 # %% ../notebooks/08_backprop.ipynb #a0991efc
 def backward(end) -> None:
@@ -84,4 +83,3 @@ def backward(end) -> None:
     for value in order:
         for source, slope in value.edges:
             source.grad += value.grad * slope
-    # end

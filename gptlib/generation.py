@@ -24,14 +24,12 @@ def draw(
     shifted = logits - logits.amax(dim=-1, keepdim=True)  # else a small temperature makes infinite quotients
     p = (shifted / temperature).softmax(dim=-1)
     return torch.multinomial(p, 1, generator=generator)
-    # end
 
 # %% ../notebooks/12_generation.ipynb #45fb9152
 def keep_top_k(logits: Float[Tensor, "B vocab"], k: int) -> Float[Tensor, "B vocab"]:
     """The k largest logits of each row, of equal ones no more than that; -inf in all other places."""
     largest, kept = logits.topk(min(k, logits.shape[-1]))  # each [B, k]
     return torch.full_like(logits, -math.inf).scatter(-1, kept, largest)
-    # end
 
 # %% ../notebooks/12_generation.ipynb #175f3aff
 def keep_top_p(logits: Float[Tensor, "B vocab"], p: float) -> Float[Tensor, "B vocab"]:
@@ -44,7 +42,6 @@ def keep_top_p(logits: Float[Tensor, "B vocab"], p: float) -> Float[Tensor, "B v
     drop = shares.cumsum(dim=-1) - shares >= p  # the tokens before this one already reach p
     # order.argsort() says where each token stands in the sorted row: drop goes back to the tokens' order
     return logits.masked_fill(drop.gather(-1, order.argsort(dim=-1)), -math.inf)
-    # end
 
 # %% ../notebooks/12_generation.ipynb #a32e46b1
 def check_settings(temperature: float, top_k: int | None, top_p: float | None) -> None:
@@ -113,7 +110,6 @@ def stream_plainly(model, idx: Int[Tensor, "B T"], count: int, settings: tuple) 
         new = choose(last_logits(model, window), *settings)
         idx = torch.cat([idx, new], dim=1)
         yield new
-    # end
 
 # %% ../notebooks/12_generation.ipynb #a24395f8
 class LayerCache:
@@ -142,7 +138,6 @@ class LayerCache:
         self.v[:, :, start:end] = v
         self.length = end
         return self.k[:, :, :end], self.v[:, :, :end]
-        # end
 
 # %% ../notebooks/12_generation.ipynb #66b357ed
 class KVCache:

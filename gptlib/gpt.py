@@ -71,7 +71,6 @@ def initialise(model: nn.Module, generator: torch.Generator | None = None) -> No
             p.normal_(0.0, std, generator=generator)
         else:
             p.fill_(0.0 if name.endswith("bias") else 1.0)
-        # end
 
 # %% ../notebooks/07_gpt.ipynb #1d6ef6e2
 class GPT(nn.Module):
@@ -158,7 +157,6 @@ def to_our_names(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
         for name, tensor in state_dict.items()
         if not name.endswith((".attn.bias", ".attn.masked_bias"))
     }
-    # end
 
 # %% ../notebooks/07_gpt.ipynb #4d8faec3
 def must_fit(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:

@@ -41,7 +41,6 @@ class Embedding(nn.Module):
 
     def forward(self, idx: Int[Tensor, "..."]) -> Float[Tensor, "... dim"]:
         return self.weight[idx]
-        # end
 
 # %% ../notebooks/04_layers.ipynb #8181b69b
 def gelu_exact(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -60,7 +59,6 @@ def gelu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     # ½(1 + tanh u) = σ(2u) saves two passes over the tensor. In float16 the gradient needs |x| ≤ 255.
     a = 2 * math.sqrt(2 / math.pi)
     return x * torch.sigmoid(x * (a + a * 0.044715 * x.square()))
-    # end
 
 # %% ../notebooks/04_layers.ipynb #a1483a41
 class LayerNorm(nn.Module):
@@ -104,4 +102,3 @@ class Dropout(nn.Module):
             return x
         drawn = torch.rand_like(x, dtype=torch.float32)  # in 16 bits p would be rounded
         return x * (drawn >= self.p) / (1 - self.p)
-        # end

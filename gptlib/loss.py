@@ -22,7 +22,6 @@ def log_softmax(logits: Float[Tensor, "... vocab"]) -> Float[Tensor, "... vocab"
     """
     shifted = logits - logits.amax(dim=-1, keepdim=True)
     return shifted - shifted.exp().sum(dim=-1, keepdim=True).log()
-    # end
 
 # %% ../notebooks/03_loss.ipynb #b81d04e6
 def cross_entropy(logits: Float[Tensor, "*batch vocab"], targets: Int[Tensor, "*batch"]) -> Float[Tensor, ""]:
@@ -38,7 +37,6 @@ def cross_entropy(logits: Float[Tensor, "*batch vocab"], targets: Int[Tensor, "*
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     log_p = log_softmax(logits).gather(-1, targets.unsqueeze(-1))  # [..., 1]
     return -log_p.mean()
-    # end
 
 # %% ../notebooks/03_loss.ipynb #b252a5ce
 def sample(probabilities, length: int, context=(), generator: torch.Generator | None = None) -> list[int]:
@@ -97,4 +95,3 @@ def evaluate(model, tokens, block_size: int, batch_size: int = 64) -> float:
 def bits_per_character(loss: float, n_tokens: int, n_characters: int) -> float:
     """Nats per token -> bits per character, the unit in which different tokenizers can be compared."""
     return loss * n_tokens / n_characters / math.log(2)
-    # end

@@ -55,7 +55,6 @@ class SGD(Optimizer):
                 v = state["momentum_buffer"]
                 v.mul_(momentum).add_(p.grad + decay * p)
                 p.sub_(lr * v)
-                # end
 
 # %% ../notebooks/09_optimizer.ipynb #083c4c30
 class Adam(Optimizer):
@@ -88,7 +87,6 @@ class Adam(Optimizer):
                 m_hat = m / (1 - beta1**n)
                 v_hat = v / (1 - beta2**n)
                 p.sub_(lr * m_hat / (v_hat.sqrt() + eps))
-                # end
 
 # %% ../notebooks/09_optimizer.ipynb #9c1a0f13
 class AdamW(Optimizer):
@@ -120,7 +118,6 @@ class AdamW(Optimizer):
                 m_hat = m / (1 - beta1**n)
                 v_hat = v / (1 - beta2**n)
                 p.sub_(lr * m_hat / (v_hat.sqrt() + eps))
-                # end
 
 # %% ../notebooks/09_optimizer.ipynb #c8d2e3f4
 def parameter_groups(params, weight_decay: float) -> list[dict]:
@@ -156,7 +153,6 @@ def clip_grad_norm(params, max_norm: float) -> Float[Tensor, ""]:
     for g in grads:
         g.mul_(scale)
     return norm
-    # end
 
 # %% ../notebooks/09_optimizer.ipynb #4e751556
 def cosine_schedule(step: int, *, max_lr: float, min_lr: float, warmup_steps: int, max_steps: int) -> float:
@@ -170,7 +166,6 @@ def cosine_schedule(step: int, *, max_lr: float, min_lr: float, warmup_steps: in
         return min_lr
     progress = (step - warmup_steps) / (max_steps - warmup_steps)
     return min_lr + 0.5 * (max_lr - min_lr) * (1 + math.cos(math.pi * progress))
-    # end
 
 # %% ../notebooks/09_optimizer.ipynb #9c1a0f1a
 def linear_schedule(step: int, *, max_lr: float, min_lr: float, warmup_steps: int, max_steps: int) -> float:

@@ -75,4 +75,3 @@ def put_tensors(tree: dict, tensors: dict):
     if kind == "list":
         return [put_tensors(v, tensors) for v in value]
     return value
-    # end

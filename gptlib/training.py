@@ -40,7 +40,6 @@ def scheduled_rate(config: TrainConfig, step: int) -> float:
         warmup_steps=config.warmup_steps,
         max_steps=config.max_steps - 1,
     )
-    # end
 
 # %% ../notebooks/10_training.ipynb #e0ad5797
 def plain_train(model: GPT, train_tokens: Int[Tensor, " n"], val_tokens: Int[Tensor, " m"], config: TrainConfig) -> list[dict]:
@@ -64,7 +63,6 @@ def plain_train(model: GPT, train_tokens: Int[Tensor, " n"], val_tokens: Int[Ten
         if (step + 1) % config.eval_interval == 0 or step + 1 == config.max_steps:
             records.append({"step": step + 1, "val_loss": evaluate(model, val_tokens, block_size)})
     return records
-    # end
 
 # %% ../notebooks/10_training.ipynb #4d47ffc5
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ KINDS = ("core", "side path")
 # These chapters are being rewritten: what the commands of tools/notebooks.py generate in chapters (`reveals`,
 # `solutions`, `links`) is neither written into them nor asked of them. Run the commands on each by name,
 # then empty the list.
-NOT_CONVERTED = (
-)
+NOT_CONVERTED = ()
 
 
 @dataclass(frozen=True)

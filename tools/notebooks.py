@@ -88,7 +88,9 @@ def execute(path: Path) -> None:
             cell.outputs, cell.execution_count = [], None
     folder = {"metadata": {"path": str(path.parent)}}
     try:
-        NotebookClient(notebook, timeout=1800, kernel_name="python3", resources=folder).execute()
+        NotebookClient(
+            notebook, timeout=1800, kernel_name="python3", resources=folder, coalesce_streams=True
+        ).execute()
     finally:
         write_text(path, cleaned(notebook))
 

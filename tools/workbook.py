@@ -28,6 +28,11 @@ elif "google.colab" in sys.modules:
     print("What you write is lost with this session. To keep it, mount your Drive and restart the kernel")
 os.environ.setdefault("GPTLIB_MINE", str((home or Path.cwd()) / "mine" / "gptlib"))
 """
+EXPORT = (
+    "**Make it yours.** The next cell writes what you have written here, as you last saved it, to "
+    "`mine/gptlib`, and runs the checks of the tasks on it. For what is still open it takes the book's "
+    "version. A module that passes is used by all later chapters, from the next kernel on."
+)
 
 
 def blanked(source: str) -> str:
@@ -54,7 +59,7 @@ def workbook_cells(cell: dict, name: str, has_modules: bool) -> list[dict]:
     """What stands in the workbook for one cell of the reading edition."""
     source, tags = source_of(cell), tags_of(cell)
     if cell["cell_type"] == "markdown":
-        return [cell]
+        return [with_source(cell, EXPORT) if source.startswith("**Make it yours.**") else cell]
     cell |= {"outputs": [], "execution_count": None}
     cell["metadata"] = {k: v for k, v in cell["metadata"].items() if k not in ("collapsed",)}
     if "setup" in tags:

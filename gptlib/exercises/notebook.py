@@ -11,7 +11,7 @@ from pathlib import Path
 from gptlib.files import write_text
 
 PACKAGE = Path(__file__).resolve().parents[1]  # gptlib/, beside notebooks/ in the book's folder
-MARKS = re.compile(r"^ *# (?:blank|end)\n", re.MULTILINE)
+MARKS = re.compile(r"^ *# (?:blank|end)(?:\n|\Z)", re.MULTILINE)
 CHECK_IMPORTS = """import math
 
 import torch
@@ -88,7 +88,7 @@ def exported_sources(notebook: dict, name: str) -> dict[str, str]:
 
 def unmarked(notebook: dict) -> dict:
     """The notebook without the lines `# blank` and `# end`, between which a workbook leaves the code to the reader."""
-    cells = [{**cell, "source": re.sub(MARKS, "", source_of(cell))} for cell in notebook["cells"]]
+    cells = [{**cell, "source": re.sub(MARKS, "", source_of(cell)).rstrip("\n")} for cell in notebook["cells"]]
     return {**notebook, "cells": cells}
 
 

@@ -83,7 +83,7 @@ class Workbook:
         for module, source in exported_sources(notebook, self.name).items():
             if set(yours) & set(definitions(source)):
                 write_module(Path(target) / f"{module}.py", source)
-        print(f"yours: {', '.join(yours)}")
+        print(f"written by you: {', '.join(yours)}")
         for module in mine.modules():
             if module.name in modules_of(self.book):
                 verdict = (

@@ -61,7 +61,7 @@ def test_a_task_is_written_checked_exported_and_used(notebook):
     page.keyboard.press("Control+s")
     page.wait_for_function("() => !window.jupyterapp.shell.currentWidget.context.model.dirty", timeout=30_000)
     run_through(notebook, "workbook.export()")
-    page.get_by_text("yours: causal_mask").wait_for(timeout=60_000)
+    page.get_by_text("written by you: causal_mask").wait_for(timeout=60_000)
     page.get_by_text("attention.py takes the book's place in the next kernel").wait_for(timeout=60_000)
     assert notebook.failures() == []
 

@@ -203,7 +203,10 @@ def test_an_exported_module_takes_the_books_place_until_it_breaks(place, capsys)
     save(with_task_written(template(BOOK, ATTENTION), "causal_mask", MASK), place.parent)
     Workbook(ATTENTION, {}).export()
     said = capsys.readouterr().out
-    assert "yours: causal_mask" in said and "attention.py takes the book's place in the next kernel" in said
+    assert (
+        "written by you: causal_mask" in said
+        and "attention.py takes the book's place in the next kernel" in said
+    )
     used = python(USE)
     assert str(place / "attention.py") in used.stdout and used.stderr == "yours: attention\n"
     module = place / "attention.py"

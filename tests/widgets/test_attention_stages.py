@@ -103,6 +103,7 @@ def test_tokens_stay_text():
     for place in range(1, 6):
         text = page(stages, place, numbers=True)
         assert "<img" not in text and "<script" not in text and text.count("</style>") == 1
+    assert '">&lt;i</span>' in page(stages, 2)  # the first two letters, below the bars
 
 
 def test_the_controls_step_through_the_stages():
