@@ -33,7 +33,7 @@ def cross_entropy(logits: Float[Tensor, "*batch vocab"], targets: Int[Tensor, "*
         raise ValueError(
             f"logits {list(logits.shape)} and targets {list(targets.shape)} do not belong together"
         )
-    # bfloat16 has too few digits for a sum
+    # bfloat16, numbers of 16 bits (chapter 04), has too few digits for a sum; promote_types gives the wider dtype
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     log_p = log_softmax(logits).gather(-1, targets.unsqueeze(-1))  # [..., 1]
     return -log_p.mean()
