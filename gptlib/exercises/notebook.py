@@ -88,7 +88,9 @@ def exported_sources(notebook: dict, name: str) -> dict[str, str]:
 
 def unmarked(notebook: dict) -> dict:
     """The notebook without the lines `# blank` and `# end`, between which a workbook leaves the code to the reader."""
-    cells = [{**cell, "source": re.sub(MARKS, "", source_of(cell)).rstrip("\n")} for cell in notebook["cells"]]
+    cells = [
+        {**cell, "source": re.sub(MARKS, "", source_of(cell)).rstrip("\n")} for cell in notebook["cells"]
+    ]
     return {**notebook, "cells": cells}
 
 
