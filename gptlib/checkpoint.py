@@ -162,7 +162,7 @@ def latest_checkpoint(run_folder, *mirrors) -> Path:
 
 # %% ../notebooks/11_checkpoint.ipynb #84519aef
 def save_checkpoint(folder, state: Checkpoint) -> None:
-    """Write `state` as the new folder `folder`, or leave nothing of that name behind.
+    """Write the Checkpoint `state` as the new folder `folder`, or leave nothing of that name behind.
 
     Everything is written into a folder of a temporary name, forced to disk, and renamed as the last act; the
     manifest with the SHA-256 of every file is written last. CheckpointError when the folder exists, or when

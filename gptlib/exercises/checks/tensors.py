@@ -43,7 +43,7 @@ def check_put_tensors(put_tensors):
         ("a dictionary whose keys are numbers", {"dict": [[0, {"value": 1}], [1, {"value": 2}]]}, {0: 1, 1: 2}),
         ("an empty dictionary", {"dict": []}, {}),
         ("a dictionary with the key tensor", {"dict": [["tensor", {"value": ".m"}]]}, {"tensor": ".m"}),
-        ("a value that is a list of texts", {"value": "list"}, "list"),
+        ("a value that is the word list", {"value": "list"}, "list"),
         (
             "a list in a dictionary in a dictionary",
             {"dict": [["state", {"dict": [[0, {"list": [{"value": 3}, {"tensor": ".state.0.1"}]}]]}]]},
