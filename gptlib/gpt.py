@@ -62,7 +62,7 @@ class GPTConfig:
 def initialise(model: nn.Module, generator: torch.Generator | None = None) -> None:
     """GPT-2's start: matrices and tables normal with standard deviation 0.02, biases 0, LayerNorm scale 1 and shift 0.
 
-    The two projections that write into the residual stream get 0.02 / √(2·n_layer): there are 2·n_layer of them,
+    The two c_proj of a block, which write into the residual stream, get 0.02 / √(2·n_layer): there are 2·n_layer of them,
     and their variances add up.
     """
     for name, p in model.named_parameters():
@@ -147,7 +147,7 @@ class GPT(nn.Module):
 
 # %% ../notebooks/07_gpt.ipynb #3de480b3
 def to_our_names(state_dict: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A GPT-2 state dict as our GPT's: without `transformer.` and stored masks, the projections as [n_out, n_in].
+    """A GPT-2 state dict as our GPT's: without `transformer.` and stored masks, its matrices as [n_out, n_in].
 
     GPT-2 stores the four matrices of a block as [n_in, n_out]. Tables, biases and LayerNorms stay as they are.
     """
@@ -167,4 +167,4 @@ def must_fit(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     for name, weight in found.items():
         if weight.shape != expected[name].shape:
             shapes = f"{list(weight.shape)} where {list(expected[name].shape)} is expected"
-            raise ValueError(f"{name} is {shapes} (GPT-2 stores its four projections as [n_in, n_out])")
+            raise ValueError(f"{name} is {shapes} (GPT-2 stores a block's four matrices as [n_in, n_out])")
