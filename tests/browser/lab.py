@@ -34,7 +34,7 @@ RUN = """through => {
 FINISHED = """last => {
     const cell = window.jupyterapp.shell.currentWidget.content.widgets[last];
     const failed = document.querySelector('[data-mime-type="application/vnd.jupyter.error"]');
-    return failed || /\\[\\d+\\]/.test(cell.node.querySelector('.jp-InputPrompt').innerText);
+    return failed || cell.model.executionCount !== null;  // a folded cell shows no number
 }"""
 
 
