@@ -7,7 +7,7 @@ from collections.abc import Callable
 import ipywidgets as widgets
 
 from gptlib.exercises.scale import show
-from gptlib.widgets.kit.controls import row
+from gptlib.widgets.kit.controls import SLIDER_STYLE, row
 from gptlib.widgets.kit.page import message_html
 
 PASS = "pass"
@@ -49,9 +49,13 @@ class GuessField(widgets.VBox):
         if self.slider is not None:
             self.controls.insert(0, self.slider)
             self.slider.observe(self.follow, "value")
+            self.slider.add_class(
+                "number-slider"
+            )  # for the pointer only; the field is for keys and screen readers
         shown = list(self.controls)
         shown.insert(shown.index(self.guess_button), widgets.Label(unit))
-        super().__init__([row(*shown), self.message])
+        style = widgets.HTML(SLIDER_STYLE, layout={"display": "none"})
+        super().__init__([style, row(*shown), self.message])
         self.text.observe(self.typed, "value")
         self.guess_button.on_click(self.guess)
         self.pass_button.on_click(lambda button: self.on_guess(PASS))

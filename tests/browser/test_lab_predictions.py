@@ -12,9 +12,16 @@ def test_the_truth_waits_for_the_guess(notebook):
     answer.get_by_text("no guess yet").wait_for(timeout=30_000)
     assert page.get_by_text("64 of 100").count() == 0
 
-    slider, text = field.locator(".noUi-handle, [role=slider]").first, field.get_by_label("your guess")
-    slider.press("ArrowLeft")  # moves the number in the field, and is no guess yet
-    page.wait_for_function("field => field.value === '49'", arg=text.element_handle(), timeout=30_000)
+    knob, text = field.locator(".noUi-touch-area").first, field.get_by_label("your guess")
+    knob.scroll_into_view_if_needed()
+    box = knob.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 60, y, steps=5)  # moves the number in the field, and is no guess yet
+    page.mouse.up()
+    lower = "field => field.value !== '' && Number(field.value) < 45"
+    page.wait_for_function(lower, arg=text.element_handle(), timeout=30_000)
     assert answer.get_by_text("no guess yet").count() == 1
     text.fill("forty")
     text.press("Enter")
