@@ -8,10 +8,10 @@ from pathlib import Path
 
 import nbformat
 
-from gptlib.exercises.notebook import modules_of, source_of, tags_of
+from gptlib.exercises.notebook import modules_of, source_of, tags_of, without_marks
 from gptlib.files import write_text
 
-MARKS = re.compile(r"^( *)# blank\n(?:.*\n)*?\1# end\n?", re.MULTILINE)
+BLANK = re.compile(r"^( *)# blank\n(?:.*\n)*?\1# end\n?", re.MULTILINE)
 BEGIN = """from gptlib.exercises.workbook import Workbook
 
 workbook = Workbook("{name}", globals())"""
@@ -20,13 +20,15 @@ MINE = """
 import os
 
 home = next((f for f in (Path.cwd(), *Path.cwd().parents) if (f / "gptlib" / "__init__.py").exists()), None)
+sys.path[:] = [f for f in sys.path if f not in ("", str(Path.cwd()))]  # your gptlib is no package
 if home:
     sys.path.insert(0, str(home))
 elif "google.colab" in sys.modules and Path("drive/MyDrive").exists():  # a mounted Google Drive keeps it
     home = Path("drive/MyDrive/gpt-book").resolve()
 elif "google.colab" in sys.modules:
     print("What you write is lost with this session. To keep it, mount your Drive and restart the kernel")
-os.environ.setdefault("GPTLIB_MINE", str((home or Path.cwd()) / "mine" / "gptlib"))
+if "GPTLIB_MINE" not in os.environ:
+    os.environ["GPTLIB_MINE"] = str((home or Path.cwd()) / "mine" / "gptlib")
 """
 EXPORT = (
     "**Make it yours.** The next cell writes what you have written here, as you last saved it, to "
@@ -37,7 +39,7 @@ EXPORT = (
 
 def blanked(source: str) -> str:
     """A cell's text with `raise NotImplementedError` for what stands between `# blank` and `# end`."""
-    return MARKS.sub(
+    return BLANK.sub(
         lambda found: f"{found[1]}raise NotImplementedError  # your lines\n", source + "\n"
     ).rstrip("\n")
 
@@ -115,11 +117,6 @@ def folded(cell: dict, title: str, source: str) -> dict:
 def derived(cell: dict, letter: str) -> str:
     """The name of a cell that is made of another one."""
     return f"{cell['id']}-{letter}"
-
-
-def without_marks(source: str) -> str:
-    """The text without the lines `# blank` and `# end`."""
-    return re.sub(r"^ *# (?:blank|end)\n", "", source + "\n", flags=re.MULTILINE).rstrip("\n")
 
 
 def write_template(path: Path, target: Path) -> bool:

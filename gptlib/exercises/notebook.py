@@ -88,10 +88,16 @@ def exported_sources(notebook: dict, name: str) -> dict[str, str]:
 
 def unmarked(notebook: dict) -> dict:
     """The notebook without the lines `# blank` and `# end`, between which a workbook leaves the code to the reader."""
-    cells = [
-        {**cell, "source": re.sub(MARKS, "", source_of(cell)).rstrip("\n")} for cell in notebook["cells"]
-    ]
-    return {**notebook, "cells": cells}
+    return {
+        **notebook,
+        "cells": [{**cell, "source": without_marks(source_of(cell))} for cell in notebook["cells"]],
+    }
+
+
+def without_marks(source: str) -> str:
+    """A cell's text without those lines."""
+    text = re.sub(MARKS, "", source)
+    return source if text == source else text.rstrip("\n")
 
 
 def checks_sources(notebook: dict, name: str) -> dict[str, str]:

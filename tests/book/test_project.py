@@ -294,6 +294,16 @@ def test_results_in_the_readme_are_the_recorded_ones(run):
     assert row(run) in read("README.md")
 
 
+@pytest.mark.parametrize("name", ["char-cpu", "bpe-cpu", "char-gpu-best"])
+def test_the_shipped_models_in_datas_readme_are_those_of_the_files(name):
+    state = json.loads((ROOT / "data" / "checkpoints" / name / "state.json").read_text(encoding="utf-8"))
+    run = json.loads((ROOT / "data" / "runs" / name / "config.json").read_text(encoding="utf-8"))
+    loss = state["best_val_loss"]
+    per_character = loss * run["val_tokens"] / run["val_characters"]
+    wanted = f"| `{name}` | {run['parameters']:,} | {state['step']:,} | {loss:.4f} | {per_character:.4f} |"
+    assert wanted in read("data/README.md")
+
+
 def seeds_row(run: str) -> str:
     """A preset's line in the README's table of seeds."""
     seeds = json.loads((ROOT / "data" / "runs" / run / "seeds.json").read_text(encoding="utf-8"))

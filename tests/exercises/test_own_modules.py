@@ -42,6 +42,7 @@ def test_later_workbooks_use_them(path, place, monkeypatch):
     NotebookClient(notebook, timeout=900, kernel_name="python3", resources=where).execute()
     said = ["".join(o.get("text", "") for o in cell.get("outputs", [])) for cell in notebook.cells]
     assert said[-1].split() == [str(place / "attention.py"), str(place / "layers.py")]
+    assert any(text.startswith("yours: layers, attention\n") for text in said)
 
 
 def losses(folder: Path, *words: str) -> list[float]:
