@@ -19,7 +19,7 @@ workbook: $(READY)  ## copy the workbooks into mine/, to write the parts yoursel
 	$(PY) -m tools.notebooks mine
 
 train: $(READY)  ## train a model here: the small one on a CPU, the full one on a CUDA GPU
-	$(PY) -m gptlib train --preset $$($(PY) -c "import torch; print('char-gpu' if torch.cuda.is_available() else 'char-cpu')")
+	$(PY) -m gptlib train --preset $$($(PY) -c "import torch; print('char-gpu-best' if torch.cuda.is_available() else 'char-cpu')")
 
 check: $(READY) data/tinyshakespeare/input.txt  ## lint, format, exports, unit tests: what to run while you change things
 	$(PY) -m tests.run check

@@ -233,7 +233,12 @@ def write_badges(repository: str) -> None:
             if "setup" in cell.metadata.get("tags", []):
                 cell.source = with_repository(cell.source, address)
         write_text(path, cleaned(notebook))
-    print(f"{len(notebooks())} notebooks point to {address}")
+    readme = ROOT / "README.md"
+    cloned = re.sub(
+        r"git clone \S+ gpt-book", f"git clone {address} gpt-book", readme.read_text(encoding="utf-8")
+    )
+    write_text(readme, cloned)
+    print(f"{len(notebooks())} notebooks and the README point to {address}")
 
 
 def write_contents() -> None:

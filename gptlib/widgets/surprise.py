@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import ipywidgets as widgets
 import matplotlib as mpl
 import numpy as np
+import torch
 from IPython.display import Image as StaticImage
 
 from gptlib.widgets.kit.controls import LABEL, WIDE, row, text_field, whole_slider
@@ -255,7 +256,29 @@ class Surprise(BookWidget):
         self.page.value = page(self.state, self.css_class)
 
 
-# --- n-gram tables
+# --- models
+
+
+def losses_of_model(model, tokenizer) -> LossesOf:
+    """The callable for a trained GPT and its character tokenizer; the first loss is NaN.
+
+    Windows overlap by half, so that each character of a long text is predicted from at least half a window.
+    """
+    T = model.config.block_size
+
+    @torch.no_grad()
+    def losses_of(text: str) -> list[float]:
+        ids = torch.tensor(tokenizer.encode(text), device=model.wte.weight.device)
+        found = torch.full((len(ids),), float("nan"))
+        for start in range(0, max(len(ids) - 1, 0), T // 2):
+            part = ids[start : start + T + 1]
+            log_p = model(part[None, :-1])[0].float().log_softmax(dim=-1)
+            losses = -log_p.gather(-1, part[1:, None])[:, 0].cpu()
+            first = 0 if start == 0 else T - T // 2  # earlier ones had more context in the last window
+            found[start + 1 + first : start + 1 + len(losses)] = losses[first:]
+        return found.tolist()
+
+    return losses_of
 
 
 def losses_of_ngram(table, tokenizer) -> LossesOf:

@@ -18,8 +18,11 @@ import yaml
 from book_files import GIT, ROOT, book_files
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from PIL import Image, ImageChops, ImageStat
 
 from rules.file import TAGS
+from tools import moving_picture
+from tools.chapters import chapters
 
 
 def read(name: str) -> str:
@@ -269,87 +272,117 @@ def test_the_files_of_an_archive_are_those_that_git_knows(tmp_path):
     assert found == {".gitignore", "a.py", "gptlib/c.py", "data/runs/e"}
 
 
-def losses_of(run: str) -> tuple[float, int]:
-    """The lowest validation loss of a recorded run, and its step."""
-    lines = (ROOT / "data" / "runs" / run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    records = [json.loads(line) for line in lines]
-    return min((record["val_loss"], record["step"]) for record in records if "val_loss" in record)
-
-
-def row(run: str) -> str:
-    """A run's line in the README's table of results."""
-    folder = ROOT / "data" / "runs" / run
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    seconds = json.loads((folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()[-1])["seconds"]
-    loss, step = losses_of(run)
-    per_character = loss * config["val_tokens"] / config["val_characters"]
-    size = f"{config['parameters'] / 1e6:.1f} M"
-    return (
-        f"| `{run}` | {size} | {config['device']} | {seconds:.0f} s | {per_character:.3f} (step {step:,}) |"
-    )
-
-
-@pytest.mark.parametrize("run", ["char-cpu", "bpe-cpu", "char-gpu", "char-gpu-race", "char-gpu-best"])
-def test_results_in_the_readme_are_the_recorded_ones(run):
-    assert row(run) in read("README.md")
+def records_of(run: str, file: str = "seeds.json"):
+    """What a file of a recorded run holds."""
+    return json.loads((ROOT / "data" / "runs" / run / file).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", ["char-cpu", "bpe-cpu", "char-gpu-best"])
 def test_the_shipped_models_in_datas_readme_are_those_of_the_files(name):
     state = json.loads((ROOT / "data" / "checkpoints" / name / "state.json").read_text(encoding="utf-8"))
-    run = json.loads((ROOT / "data" / "runs" / name / "config.json").read_text(encoding="utf-8"))
+    run = records_of(name, "config.json")
     loss = state["best_val_loss"]
     per_character = loss * run["val_tokens"] / run["val_characters"]
     wanted = f"| `{name}` | {run['parameters']:,} | {state['step']:,} | {loss:.4f} | {per_character:.4f} |"
     assert wanted in read("data/README.md")
 
 
-def seeds_row(run: str) -> str:
-    """A preset's line in the README's table of seeds."""
-    seeds = json.loads((ROOT / "data" / "runs" / run / "seeds.json").read_text(encoding="utf-8"))
-    seconds = sorted(seed["seconds"] for seed in seeds)
-    losses = ", ".join(
-        f"{seed['final_val_loss']:.3f}" for seed in sorted(seeds, key=lambda seed: seed["seed"])
-    )
-    return f"| `{run}` | {len(seeds)} | {seconds[0]:.1f} to {seconds[-1]:.1f} | {losses} |"
-
-
-def test_the_races_times_in_the_readme_are_the_recorded_ones():
-    runs = ROOT / "data" / "runs"
-    seeds = json.loads((runs / "char-gpu-race" / "seeds.json").read_text(encoding="utf-8"))
-    until = [next(t for _, t, loss in seed["val_losses"] if loss <= 1.47) for seed in seeds]
-    sentence = f"Compiled first, `char-gpu-race` needs {statistics.median(until):.1f} s of training"
-    assert sentence in read("README.md")
-
-
-def test_the_comparison_in_the_readme_is_the_recorded_one():
-    found = json.loads((ROOT / "data" / "runs" / "speed" / "compare.json").read_text(encoding="utf-8"))
-    assert {part["gpu"] for part in found["parts"]} == {"NVIDIA H100 80GB HBM3"}
-
-    def values(part: str, key: str, form: str, scale: float = 1) -> str:
-        same = [scale * row[key] for row in found["parts"] if row["part"] == part and key in row]
-        low, high = (format(value, form) for value in (min(same), max(same)))
-        return low if low == high else f"{low} to {high}"
-
-    rows = [
-        (
-            "training until the loss is at most 1.47, evaluation in",
-            "characters",
-            "with_evaluation",
-            ".1f",
-            " s",
-            1,
-        ),
-        ("the same from the start of the process", "characters", "wall", ".0f", " s", 1),
-        ("GPT-2's size, 16 windows", "124M, 16 windows", "tokens", ".0f", " k tokens/s", 1e-3),
-        ("GPT-2's size, 32 windows", "124M, 32 windows", "tokens", ".0f", " k tokens/s", 1e-3),
-    ]
-    for what, part, key, form, unit, scale in rows:
-        ours = "char-gpu-race" if part == "characters" else part
-        cells = [values(name, key, form, scale) + unit for name in (f"nanoGPT, {part}", f"ours, {ours}")]
-        assert f"| {what} | {cells[0]} | {cells[1]} |" in read("README.md"), cells
+@pytest.mark.parametrize("run", ["char-cpu", "bpe-cpu", "char-gpu", "char-gpu-race", "char-gpu-best"])
+def test_the_runs_in_datas_readme_are_the_recorded_ones(run):
+    lines = (ROOT / "data" / "runs" / run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    loss, step = min((row["val_loss"], row["step"]) for row in rows if "val_loss" in row)
+    told = f"| {rows[-1]['step']:,} | {rows[-1]['seconds']:.0f} | {loss:.4f} (step {step:,}) |"
+    (line,) = [line for line in read("data/README.md").splitlines() if line.startswith(f"| `{run}` | tiny")]
+    assert told in line
 
 
 @pytest.mark.parametrize("run", ["char-cpu", "char-gpu", "char-gpu-race", "char-gpu-best"])
-def test_seeds_in_the_readme_are_the_recorded_ones(run):
-    assert seeds_row(run) in read("README.md")
+def test_the_seeds_in_datas_readme_are_the_recorded_ones(run):
+    seeds = sorted(records_of(run), key=lambda seed: seed["seed"])
+    seconds = between([seed["seconds"] for seed in seeds], ".1f")
+    losses = ", ".join(f"{seed['final_val_loss']:.3f}" for seed in seeds)
+    assert f"| `{run}` | {len(seeds)} | {seconds} | {losses} |" in read("data/README.md")
+
+
+# --- the README
+
+
+def between(values: list[float], form: str) -> str:
+    """The lowest and the highest value, or the one that both are when they are rounded."""
+    low, high = (format(value, form) for value in (min(values), max(values)))
+    return low if low == high else f"{low} to {high}"
+
+
+COMPARED = {  # a line of the README -> a part of compare.json
+    "nanoGPT, `train_shakespeare_char`": "nanoGPT, characters",
+    "this book, `char-gpu-race`": "ours, char-gpu-race",
+    "this book, `char-gpu-best`": "ours, char-gpu-best",
+    "nanoGPT, compiled": "nanoGPT, 124M",
+    "this book, compiled": "ours, 124M",
+}
+
+
+def row(line: str, part: str, found: list[dict]) -> str:
+    """A line of the README's tables of results, from what was measured."""
+
+    def values(name: str, key: str, form: str, scale: float = 1) -> str:
+        return between([scale * row[key] for row in found if row["part"] == name and key in row], form)
+
+    if part.endswith("124M"):
+        cells = [f"{values(f'{part}, {n} windows', 'tokens', '.0f', 1e-3)} k tokens/s" for n in (16, 32)]
+    else:
+        loss = "exact" if part.startswith("nanoGPT") else "last"
+        cells = [
+            f"{values(part, key, form)} s" for key, form in (("with_evaluation", ".1f"), ("wall", ".0f"))
+        ]
+        cells.append(values(part, loss, ".3f"))
+    return f"| {line} | {' | '.join(cells)} |"
+
+
+@pytest.mark.parametrize("line, part", COMPARED.items())
+def test_the_comparison_in_the_readme_is_the_recorded_one(line, part):
+    found = records_of("speed", "compare.json")["parts"]
+    assert {part["gpu"] for part in found} == {"NVIDIA H100 80GB HBM3"}
+    assert row(line, part, found) in read("README.md"), row(line, part, found)
+
+
+def test_the_numbers_between_the_readmes_tables_are_the_recorded_ones():
+    readme, race, best = read("README.md"), records_of("char-gpu-race"), records_of("char-gpu-best")
+    until = [next(t for _, t, loss in seed["val_losses"] if loss <= 1.47) for seed in race]
+    assert f"compiled first, the race takes {statistics.median(until):.1f} s" in readme
+    median = statistics.median(seed["final_val_loss"] for seed in best)
+    assert f"`char-gpu-best` comes to {median:.3f} in the median of five seeds" in readme
+    shortest, longest = (
+        f"{end:.0f}" for end in (min(s["seconds"] for s in best), max(s["seconds"] for s in best))
+    )
+    assert f"({shortest} to {longest} seconds for all 2,500 steps)" in readme
+    cpu = records_of("char-cpu")
+    assert f"in about {round(statistics.median(s['seconds'] for s in cpu) / 60)} minutes" in readme.replace(
+        "three", "3"
+    )
+    assert f"{between([s['final_val_loss'] for s in cpu], '.3f')} with five seeds" in readme
+    samples = (ROOT / "data" / "runs" / "char-gpu-best" / "samples.txt").read_text(encoding="utf-8")
+    shown = re.findall(r"After (500|2,500)[ \w]*:\n\n```\n(.*?)\n```", readme, flags=re.S)
+    assert [step for step, _ in shown] == ["500", "2,500"]
+    for step, text in shown:
+        assert text in samples.split(f"--- step {step.replace(',', '')} ---")[1].split("--- step")[0]
+
+
+def test_the_short_way_in_the_readme_takes_the_time_that_it_names():
+    readme = read("README.md")
+    (minutes,) = re.findall(r"the first halves: (\d+) minutes", readme)
+    route = re.findall(r"\[(\d\d)\]\(notebooks/", readme.split("Four hours only?")[1].split("\n")[0])
+    assert len(route) == 4 and int(minutes) <= 240
+    assert int(minutes) == sum(c.minutes[0] for c in chapters() if f"{c.number:02}" in route)
+
+
+def test_the_moving_picture_is_made_by_its_command():
+    shown = moving_picture.frames(length=2)
+    assert [frame.size for frame in shown] == [shown[0].size] * 2
+    with Image.open(ROOT / "data" / "readme.gif") as stored:
+        assert stored.size == shown[0].size and stored.n_frames == moving_picture.LENGTH
+        for place, frame in enumerate(shown):
+            stored.seek(place)
+            difference = ImageChops.difference(stored.convert("L"), frame.convert("L"))
+            assert ImageStat.Stat(difference).mean[0] < 2  # a GIF has few colours

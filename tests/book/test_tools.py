@@ -162,6 +162,8 @@ def test_badges_name_the_repository_and_can_be_changed(in_copied_book):
         tools.write_badges(owner)
         project = tomllib.loads((in_copied_book / "pyproject.toml").read_text(encoding="utf-8"))
         assert project["project"]["urls"]["Repository"] == f"https://github.com/{owner}"
+        readme = (in_copied_book / "README.md").read_text(encoding="utf-8")
+        assert f"\ngit clone https://github.com/{owner} gpt-book\n" in readme
         for path in tools.notebooks():
             assert badges_fit(Page(path.stem, read_notebook(path), chapters(), tools.repository())) == []
     before = contents_of(in_copied_book)

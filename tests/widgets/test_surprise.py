@@ -5,7 +5,9 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
+from gptlib.gpt import GPT, GPTConfig
 from gptlib.loss import NGram
 from gptlib.tokenizer import CharTokenizer
 from gptlib.widgets.surprise import (
@@ -15,6 +17,7 @@ from gptlib.widgets.surprise import (
     colour,
     compute,
     ink,
+    losses_of_model,
     losses_of_ngram,
     luminance,
     page,
@@ -156,6 +159,23 @@ def test_a_tables_losses_are_those_of_the_table():
     assert losses[2] == pytest.approx(-math.log(p))
     assert np.nanmean(losses) == pytest.approx(table.loss(tokenizer.encode("the rat")))
     assert np.isnan(losses_of_ngram(table, tokenizer)("t")).tolist() == [True]
+
+
+@pytest.mark.parametrize("length", [1, 2, 8, 9, 10, 31])
+def test_losses_of_a_model_have_at_least_half_a_window_of_context(length):
+    tokenizer = CharTokenizer.from_text("abcdefgh")
+    gpt = GPT(
+        GPTConfig(8, block_size=8, n_layer=1, n_head=2, n_embd=8), torch.Generator().manual_seed(1)
+    ).eval()
+    text = ("abhgfceddcba" * 3)[:length]
+    losses, ids = losses_of_model(gpt, tokenizer)(text), tokenizer.encode(text)
+    assert len(losses) == length and math.isnan(losses[0])
+    for place in range(
+        1, length
+    ):  # windows begin at 0, 4, 8 …, and the first that reaches a place predicts it
+        start = 4 * math.ceil(max(0, place - 8) / 4)
+        log_p = gpt(torch.tensor([ids[start:place]]))[0, -1].log_softmax(-1)
+        assert losses[place] == pytest.approx(-log_p[ids[place]].item(), abs=1e-5)
 
 
 # --- the widget

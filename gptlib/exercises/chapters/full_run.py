@@ -1,6 +1,9 @@
-"""The checker of chapter 17."""
+"""The checkers of chapter 17."""
 
-from gptlib.exercises import exercise
+import math
+from statistics import fmean
+
+from gptlib.exercises import exercise, expect
 from gptlib.exercises.answer import expect_close, number, parts
 
 
@@ -35,3 +38,57 @@ def estimate_run(attempt):
             "divide by the utilisation: a slower chip takes longer": right / peak * utilisation,
         }
         expect_close(seconds, right / (peak * utilisation), mistakes, "seconds: ")
+
+
+@exercise(difficulty=2, minutes=15)
+def judge(attempt):
+    """attempt(losses_of, left, right) -> "left" or "right": the side whose mean loss is higher."""
+    told, asked = {"b": 1.0, "c": 2.0, "d": 6.0}, set()
+
+    def losses_of(text):
+        asked.add(text)
+        return [math.nan, *(told[c] for c in text[1:])]
+
+    pairs = [
+        ("acc", "abb"),
+        ("acc", "abbbbb"),
+        ("accc", "abbd"),
+        ("accb", "abc"),
+        ("abcbb", "abb"),
+        ("abd", "accccc"),
+    ]
+    pairs += [(right, left) for left, right in pairs]
+    scores = {
+        "name the higher mean loss: real text is less likely than what a model writes": lambda x: (
+            -fmean(x[1:])
+        ),
+        "take the mean, not the sum: a long passage has more losses": lambda x: sum(x[1:]),
+        "take the mean of all losses, not the largest": lambda x: max(x[1:]),
+        "take the mean of all losses, not the last one": lambda x: x[-1],
+        "you name one side always. The first loss is NaN, and a comparison with NaN is false: leave it out": fmean,
+    }
+
+    def answers(score):
+        """Of a judge that answers "right" where the left score is not higher, and of one with the sides swapped."""
+        higher = [(score(losses_of(left)) > score(losses_of(right))) for left, right in pairs]
+        swapped = [(score(losses_of(right)) > score(losses_of(left))) for left, right in pairs]
+        return [["left" if h else "right" for h in higher], ["right" if h else "left" for h in swapped]]
+
+    found = []
+    for left, right in pairs:
+        asked.clear()
+        answer = attempt(losses_of, left, right)
+        expect(
+            isinstance(answer, str) and answer in ("left", "right"),
+            f'return "left" or "right", not {answer!r}',
+        )
+        expect({left, right} <= asked, "ask losses_of for both passages: their text alone does not tell")
+        found.append(answer)
+    for message, score in scores.items():
+        expect(found not in answers(score), message)
+    for (left, right), answer, best in zip(pairs, found, answers(lambda x: fmean(x[1:]))[0], strict=True):
+        shown = [[told[c] for c in text[1:]] for text in (left, right)]
+        expect(
+            answer == best,
+            f"with losses {shown[0]} on the left and {shown[1]} on the right: {best}, not {answer}",
+        )

@@ -1,4 +1,6 @@
-"""Right and wrong answers to the exercise of chapter 17, on which its checker is tested."""
+"""Right and wrong answers to the exercises of chapter 17, on which their checkers are tested."""
+
+import statistics
 
 import numpy as np
 
@@ -16,7 +18,28 @@ def with_bug(**switches):
     return lambda *given: estimate(*given, **switches)
 
 
-ALTERNATIVES = {"estimate_run": [estimate, lambda *given: list(np.float32(estimate(*given)))]}
+def judged_by(score, sides=("left", "right")):
+    """A judge that names the side with the higher score of its losses."""
+
+    def judge(losses_of, left, right):
+        return sides[0] if score(losses_of(left)) > score(losses_of(right)) else sides[1]
+
+    return judge
+
+
+def by_loop(losses_of, left, right):
+    best = None
+    for side, text in (("left", left), ("right", right)):
+        known = [loss for loss in losses_of(text) if loss == loss]
+        if best is None or sum(known) / len(known) > best[0]:
+            best = sum(known) / len(known), side
+    return best[1]
+
+
+ALTERNATIVES = {
+    "judge": [by_loop, judged_by(lambda losses: np.nanmean(np.float32(losses)))],
+    "estimate_run": [estimate, lambda *given: list(np.float32(estimate(*given)))],
+}
 
 BUGS = {
     "estimate_run": {
@@ -35,5 +58,20 @@ BUGS = {
             "one step",
         ),
         "seconds alone": (lambda *given: estimate(*given)[2], "3 values"),
-    }
+    },
+    "judge": {
+        "the lower loss": (judged_by(lambda losses: -statistics.fmean(losses[1:])), "higher mean loss"),
+        "sums": (judged_by(lambda losses: sum(losses[1:])), "mean, not the sum"),
+        "NaN kept": (judged_by(statistics.fmean), "NaN"),
+        "NaN kept, the other side first": (judged_by(statistics.fmean, ("right", "left")), "NaN"),
+        "the largest loss": (judged_by(lambda losses: max(losses[1:])), "not the largest"),
+        "the last loss": (judged_by(lambda losses: losses[-1]), "not the last"),
+        "the length": (
+            lambda of, left, right: "left" if len(left) > len(right) else "right",
+            "both passages",
+        ),
+        "the loss itself": (lambda of, left, right: statistics.fmean(of(left)), 'return "left" or "right"'),
+        "always left": (lambda of, left, right: of(left) and of(right) and "left", "one side always"),
+        "a truth value": (lambda of, left, right: True, '"left" or "right"'),
+    },
 }
