@@ -28,6 +28,11 @@ SURPRISE = """
 from gptlib.widgets.surprise import Surprise
 Surprise({"half a nat": lambda text: [float("nan"), *[0.5] * (len(text) - 1)]}, "queen of quiet " * 30)
 """
+BLIND_TEST = """
+from gptlib.widgets.blind_test import BlindTest, Pair
+first = Pair("To be, or not", "To bee a knot", "left", "the model")
+BlindTest([first, Pair("thou thee", "Good morrow", "right", "the model")])
+"""
 TOLD = "s => [getComputedStyle(s, '::after').content, parseFloat(getComputedStyle(s, '::after').left)]"
 PRODUCT = "q · k = sum of 64 products"
 
@@ -41,7 +46,7 @@ def widget(notebook):
         notebook.open("alone")
         notebook.page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
         notebook.run()
-        shown = notebook.page.locator(".jp-OutputArea-output:has(input)").last
+        shown = notebook.page.locator(".jp-OutputArea-output:has(input, button)").last
         shown.wait_for(timeout=30_000)
         assert notebook.failures() == []
         return shown
@@ -178,3 +183,19 @@ def test_the_samplers_rows_are_straight(widget):
         bars = sampler.locator(".widget-html:has(span + span) .widget-html-content > div").all()
         edges = {round(bar.bounding_box()["x"] + bar.bounding_box()["width"]) for bar in bars[-12:]}
         assert len(bars) >= 12 and len(edges) == 1, (theme, width, edges)
+
+
+def test_blind_test_by_mouse_and_keyboard(widget):
+    shown = widget(BLIND_TEST)
+    says(shown, "Pair 1 of 2.")
+    assert shown.get_by_text("the model").count() == 0
+    shown.get_by_role("button", name="left is real").click()
+    says(shown, "Right: left is real, the model wrote the other. 1 of 1 right so far.")
+    says(shown, "Pair 2 of 2.")
+    shown.get_by_role("button", name="left is real").focus()
+    shown.page.keyboard.press("Enter")
+    says(shown, "Wrong: right is real, the model wrote the other. 1 of 2 right so far.")
+    says(shown, "in all: 1 of 2 right; a coin is right as often or more often in 75.0% of such tests")
+    assert shown.get_by_role("button", name="left is real").is_disabled()
+    shown.get_by_role("button", name="begin again").click()
+    says(shown, "Pair 1 of 2.")
