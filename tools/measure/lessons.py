@@ -1,10 +1,12 @@
 """Small runs with and without a mistake, for chapter 10: `python -m tools.measure.lessons`, a few minutes.
 
-Writes data/runs/lessons.json: for each run its settings, and the losses along the way.
+Writes data/runs/lessons.json: under "runs" the settings of each run and the losses along the way, under
+"seeds" the last validation losses of the seeds 1 to 5. With the word `seeds` it measures only the latter.
 """
 
 import dataclasses
 import json
+import sys
 
 import torch
 
@@ -43,12 +45,33 @@ RUNS = {
     "dropout 0.3": (dataclasses.replace(MODEL, dropout=0.3), SOUND),
 }
 
+OF_SEEDS = {
+    "good rate, warm-up": {},
+    "good rate, no warm-up": {"warmup_steps": 0},
+    "rate × 6, warm-up": {"learning_rate": 0.03},
+    "rate × 6, no warm-up": {"learning_rate": 0.03, "warmup_steps": 0},
+    "good rate, warm-up, no fall": {"min_learning_rate": SOUND.learning_rate},
+}
+
+
+def last_losses(changes: dict, train_tokens, val_tokens) -> list[float]:
+    """The validation loss after the last step, for the seeds 1 to 5."""
+    ends = []
+    for seed in range(1, 6):
+        config = dataclasses.replace(SOUND, eval_interval=0, seed=seed, **changes)
+        model = GPT(MODEL, torch.Generator().manual_seed(seed))
+        result = train(model, train_tokens, val_tokens, config, optimizer_fn=batched_optimizer)
+        ends.append(round(result.val_loss, 4))
+    return ends
+
 
 def main() -> None:
     torch.set_num_threads(1)
     corpus, _, (train_tokens, val_tokens) = characters()
     lessons = {"corpus": corpus.name, "torch": torch.__version__, "runs": {}}
-    for name, (model_config, config) in RUNS.items():
+    if sys.argv[1:] == ["seeds"]:
+        lessons = json.loads(OUT.read_text(encoding="utf-8"))
+    for name, (model_config, config) in ({} if lessons["runs"] else RUNS).items():
         model = GPT(model_config, torch.Generator().manual_seed(config.seed))
         text = train_tokens[:1000] if name.startswith("a tenth") else train_tokens
         records = []
@@ -69,6 +92,8 @@ def main() -> None:
             run["dropout_left_on"] = [round(loss, 4) for loss in left_on]
         lessons["runs"][name] = run
         print(f"{name:34} {run['val_loss'][-1:]} {run.get('dropout_left_on', '')}", flush=True)
+    texts = train_tokens, val_tokens
+    lessons["seeds"] = {name: last_losses(changes, *texts) for name, changes in OF_SEEDS.items()}
     text = json.dumps(lessons)
     write_text(OUT, text.replace('"model"', '\n"model"').replace('"train"', '\n"train"') + "\n")
 
