@@ -234,10 +234,8 @@ def write_badges(repository: str) -> None:
                 cell.source = with_repository(cell.source, address)
         write_text(path, cleaned(notebook))
     readme = ROOT / "README.md"
-    cloned = re.sub(
-        r"git clone \S+ gpt-book", f"git clone {address} gpt-book", readme.read_text(encoding="utf-8")
-    )
-    write_text(readme, cloned)
+    own = r"https://github\.com/[\w.-]+/[\w.-]+(?=/actions/workflows/test\.yml| gpt-book\n)"
+    write_text(readme, re.sub(own, address, readme.read_text(encoding="utf-8")))
     print(f"{len(notebooks())} notebooks and the README point to {address}")
 
 

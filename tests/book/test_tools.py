@@ -164,6 +164,7 @@ def test_badges_name_the_repository_and_can_be_changed(in_copied_book):
         assert project["project"]["urls"]["Repository"] == f"https://github.com/{owner}"
         readme = (in_copied_book / "README.md").read_text(encoding="utf-8")
         assert f"\ngit clone https://github.com/{owner} gpt-book\n" in readme
+        assert readme.count(f"https://github.com/{owner}/actions/workflows/test.yml") == 2
         for path in tools.notebooks():
             assert badges_fit(Page(path.stem, read_notebook(path), chapters(), tools.repository())) == []
     before = contents_of(in_copied_book)
