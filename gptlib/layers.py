@@ -56,7 +56,8 @@ def gelu(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
 
     The tanh form of Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016), which GPT-2 was trained with.
     """
-    # ½(1 + tanh u) = σ(2u) saves two passes over the tensor. In float16 the gradient needs |x| ≤ 255.
+    # ½(1 + tanh u) = σ(2u) saves two passes over the tensor. float16, numbers of 16 bits, ends at 65,504: there
+    # the square of an x beyond ±255.9 is infinite, and the gradient NaN.
     a = 2 * math.sqrt(2 / math.pi)
     return x * torch.sigmoid(x * (a + a * 0.044715 * x.square()))
 

@@ -81,8 +81,10 @@ def evaluate(model, tokens, block_size: int, batch_size: int = 64) -> float:
     total = 0.0
     try:
         full = len(inputs) // block_size * block_size  # how many tokens whole windows hold
+        # the whole windows in batches: a list of those of inputs, and a list of those of targets
         whole = [part[:full].view(-1, block_size).split(batch_size) for part in (inputs, targets)]
         rest = (inputs[None, full:], targets[None, full:])
+        # zip(*whole) is zip(whole[0], whole[1]): each batch of inputs with its targets; the rest is one pair more
         for x, y in [*zip(*whole, strict=True), rest]:
             if y.numel():
                 total += cross_entropy(model(x), y).item() * y.numel()

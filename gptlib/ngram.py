@@ -201,6 +201,7 @@ def best_ngram(tokens, vocab_size: int, max_order=8, cautions=(1, 2, 5, 10, 20),
         start, end = len(some) * tenth // 10, len(some) * (tenth + 1) // 10
         table = NGram(max_order).fit(np.concatenate([some[:start], some[end:]]), vocab_size)
         grid = grid + table.loss_grid(some[start:end], cautions)
+    # argmin counts the entries of the grid row by row; unravel_index makes a row and a column of that number
     row, column = np.unravel_index(grid.argmin(), grid.shape)
     return NGram(int(column) + 1, cautions[row]).fit(tokens, vocab_size)
 

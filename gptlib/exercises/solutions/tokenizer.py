@@ -16,9 +16,9 @@ def code_points(data):
     while i < len(data):
         first = data[i]
         length = 1 if first < 128 else 2 if first < 224 else 3 if first < 240 else 4
-        value = first if length == 1 else first & (0xFF >> (length + 1))
+        value = first if length == 1 else first & (0b1111111 >> length)  # 0b11111 for two bytes
         for b in data[i + 1 : i + length]:
-            value = value << 6 | b & 0b00111111
+            value = (value << 6) | (b & 0b00111111)
         found.append(value)
         i += length
     return found
