@@ -7,7 +7,9 @@ from typing import Literal
 
 from gptlib.commands.job import Job, carry_out
 from gptlib.commands.options import Device, Step
+from gptlib.commands.resume import Resume, go_on
 from gptlib.commands.text import text_named, tokenizer_named
+from gptlib.commands.together import began_before, joined
 from gptlib.config import PRESETS, TrainConfig
 from gptlib.data import Corpus
 from gptlib.gpt import GPTConfig
@@ -31,11 +33,20 @@ class Train:
     mirror: Path | None = None  # an existing folder on another disk, for a copy of each checkpoint
     device: Device = "auto"
     step: Step = "auto"  # auto: captured on a CUDA GPU, also compiled where that pays; else fused
+    fsdp: bool = (
+        False  # under torchrun: each process keeps a slice of the weights, for what does not fit one GPU
+    )
+    timeout: float = (
+        600.0  # under torchrun: seconds after which a process that hangs is named and ends the run
+    )
 
 
 def run_train(args: Train) -> None:
     """Load the text, build the model, train, and say where the result stands on the loss ladder."""
-    device = choose_device(args.device)
+    parallel = joined(args.device, args.fsdp, args.timeout)
+    if folder := began_before(args.out):  # torchrun has started the processes again
+        return go_on(Resume(folder, args.train, args.mirror, args.device, args.step, args.fsdp), parallel)
+    device = parallel.ranks.device if parallel else choose_device(args.device)
     for place in filter(None, (args.out, args.mirror)):
         must_be_free(place)
     if args.out and args.mirror and args.out.resolve() == args.mirror.resolve():
@@ -43,9 +54,8 @@ def run_train(args: Train) -> None:
     corpus = text_named(args.text)
     tokenizer = make_tokenizer(args, corpus)
     model = dataclasses.replace(args.model, vocab_size=tokenizer.vocab_size)
-    carry_out(
-        Job(args.preset, model, args.train, corpus, tokenizer, args.out, args.mirror, device, args.step)
-    )
+    places = args.out, args.mirror
+    carry_out(Job(args.preset, model, args.train, corpus, tokenizer, *places, device, args.step, parallel))
 
 
 def make_tokenizer(args: Train, corpus: Corpus) -> Tokenizer:
