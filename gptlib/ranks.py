@@ -1,6 +1,7 @@
 """The processes of one run: how they join, what they exchange, and which of them is missing."""
 
 import contextlib
+import gc
 import os
 import sys
 import threading
@@ -44,8 +45,10 @@ class Ranks:
         self.watch = Watch(self.store, self.rank, self.world_size, seconds)
 
     def close(self) -> None:
-        """Leave the group; without this, a process may end with an error of the backend."""
+        """Leave the group, all together; without this, a process may end with an error of the backend."""
         self.watch.stop()
+        self.objects(None)
+        gc.collect()  # what holds on to the group, as DDP does
         dist.destroy_process_group()
 
     # --- from one process to another
