@@ -34,7 +34,9 @@ class ThreadRanks:
 
     def receive(self, tensor, source):
         self.calls.append("receive")
-        expect(0 <= source < self.world_size, f"there is no process {source}: they are 0 … {self.world_size - 1}")
+        expect(
+            0 <= source < self.world_size, f"there is no process {source}: they are 0 … {self.world_size - 1}"
+        )
         found = self.hall.take(self.rank, (source, self.rank))
         sizes = f"process {self.rank} has room for {tensor.numel()} numbers, process {source} sends {found.numel()}"
         expect(tensor.shape == found.shape, sizes)
@@ -103,7 +105,9 @@ class Hall:
             if there <= self.waits.keys() and not any(self.waits[r]() for r in there):
                 self.stuck = True
                 self.lock.notify_all()
-            expect(not self.stuck, "the processes wait for each other for ever: one waits for what none sends")
+            expect(
+                not self.stuck, "the processes wait for each other for ever: one waits for what none sends"
+            )
             self.lock.wait(1.0)
         del self.waits[rank]
 

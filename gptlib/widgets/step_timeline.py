@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from IPython.display import Image as StaticImage
 
 from gptlib.widgets.kit.controls import FIELD, LABEL, log_slider, row
-from gptlib.widgets.kit.palette import BLUE, GREEN, VERMILLION
+from gptlib.widgets.kit.palette import GREEN, SKY_BLUE, VERMILLION
 from gptlib.widgets.kit.pen import Pen
 from gptlib.widgets.kit.picture import static_picture
 from gptlib.widgets.kit.widget import BookWidget, Picture
@@ -104,7 +104,7 @@ def render(state: TimelineState) -> bytes:
     for words, y in ROWS.items():
         pen.text(8, y + BAR / 2, words, 13)
         pen.line([(LEFT, y + BAR), (RIGHT, y + BAR)])
-    parts = ("forward", state.forward, GREEN), ("backward", state.backward, BLUE)
+    parts = ("forward", state.forward, GREEN), ("backward", state.backward, SKY_BLUE)
     for words, (start, stop), colour in (*parts, ("optimizer", state.optimizer, GREEN)):
         y = ROWS["computation"]
         pen.fill((place(start), y, place(stop), y + BAR), colour)

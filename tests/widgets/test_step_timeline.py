@@ -47,7 +47,7 @@ def test_the_messages_are_as_long_as_the_numbers(painted):
     def width(bandwidth):
         picture = render(compute("a", SIZE, 2, bandwidth, 1000.0, overlap=False))
         rows = painted(picture, VERMILLION)
-        return rows[ROWS["communication"] : ROWS["communication"] + 26].max()
+        return rows[ROWS["communication"] : ROWS["communication"] + 26].sum()
 
     slow, fast = (compute("a", SIZE, 2, b, 1000.0, False) for b in (20.0, 200.0))
     shares = [(m[1] - m[0]) / s.optimizer[1] for s in (slow, fast) for m in s.messages]
