@@ -21,6 +21,7 @@ from gptlib.commands.plot import Plot, run_plot
 from gptlib.commands.presets import Presets, run_presets
 from gptlib.commands.resume import Resume, run_resume, settings_before
 from gptlib.commands.sample import Sample, run_sample
+from gptlib.commands.shards import Shards, run_shards
 from gptlib.commands.together import say_error
 from gptlib.commands.train import Train, run_train
 from gptlib.config import PRESETS
@@ -34,6 +35,7 @@ COMMANDS = {
     Evaluate: run_evaluate,
     Plot: run_plot,
     Presets: run_presets,
+    Shards: run_shards,
     Export: run_export,
     Mine: run_mine,
 }

@@ -36,7 +36,7 @@ def average_gradients(params, ranks: Ranks) -> None:
     flat = torch.cat([g.flatten() for g in grads])  # one message, not one for each tensor
     ranks.all_reduce(flat)
     flat /= ranks.world_size
-    for g, mean in zip(grads, flat.split([g.numel() for g in grads]), strict=True):
+    for g, mean in zip(grads, flat.split([g.numel() for g in grads])):
         g.copy_(mean.view_as(g))
 
 # %% ../notebooks/15_scale.ipynb #b87d3614
@@ -68,11 +68,11 @@ class ShardedOptimizer:
     @torch.no_grad()
     def step(self) -> None:
         """One step of what this process owns; afterwards every process has all of the new weights."""
-        for p, owner in zip(self.params, self.owner, strict=True):
+        for p, owner in zip(self.params, self.owner):
             if owner != self.ranks.rank:
                 p.grad = None  # the optimizer passes over it
         self.optimizer.step()
-        for p, owner in zip(self.params, self.owner, strict=True):
+        for p, owner in zip(self.params, self.owner):
             self.ranks.broadcast(p.data, owner)
 
     def state_bytes(self) -> int:
@@ -124,7 +124,7 @@ class FullySharded(nn.Module):
 
     def forward(self, *args):
         gathered = {}
-        for name, part, length in zip(self.names, self.parts, self.lengths, strict=True):
+        for name, part, length in zip(self.names, self.parts, self.lengths):
             gathered[name] = GatherWeights.apply(part, length, self.ranks)
         places = {w.untyped_storage().data_ptr(): name for name, w in gathered.items()}
         again = {}

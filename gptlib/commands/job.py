@@ -31,6 +31,7 @@ from gptlib.runs import (
     with_memory_advice,
     write_settings,
 )
+from gptlib.shards import TokenShards
 from gptlib.speed import CapturedStep, CompiledStep, make_step, only_eager, step_flops, threads_that_pay
 from gptlib.tokenizer import Tokenizer
 from gptlib.trainer import StepFunction, TrainState, choose_precision
@@ -51,13 +52,19 @@ class Job:
     device: torch.device
     step: str
     parallel: DataParallel | None = None  # the processes that train it together
+    shards: tuple[TokenShards, TokenShards] | None = (
+        None  # what to train on and to validate on, in the place of a text
+    )
 
 
 def carry_out(job: Job, start: TrainState | None = None) -> None:
     """Train, and print what came of it. What cannot work is an error before anything is written."""
     parallel, first = job.parallel, not job.parallel or job.parallel.ranks.rank == 0
-    texts = split(job.corpus.text)
+    texts = None if job.shards else split(job.corpus.text)
     tokens = encoded(job, texts)
+    characters = (
+        job.shards[1].characters or len(tokens[1]) if job.shards else len(texts[1])
+    )  # of the validation part
     step_fn = step_function(job)
     choose_threads(job.device)
     model = GPT(job.model, torch.Generator().manual_seed(job.train.seed))
@@ -74,9 +81,9 @@ def carry_out(job: Job, start: TrainState | None = None) -> None:
             plugs["checkpointer"] = Checkpointer(
                 folder, job.model, job.train, job.tokenizer, job.mirror, mine.hashes()
             )
-            settings = describe(job.preset, model, job.train, job.corpus, tokens, texts[1])
+            settings = describe(job.preset, model, job.train, job.corpus, tokens, range(characters))
             settings["tokenizer"] = tokenizer_name(job.tokenizer)
-            settings |= how_many(parallel)
+            settings |= how_many(parallel) | ({"shards": True} if job.shards else {})
             for place in filter(None, (folder, job.mirror)):
                 write_settings(place, settings)
             print(f"{job.preset}: {settings['parameters']:,} weights on {on_what(settings)}, into {folder}")
@@ -108,7 +115,11 @@ def carry_out(job: Job, start: TrainState | None = None) -> None:
         f"\nvalidation loss {result.val_loss:.4f} nats per token at step {result.step}, "
         f"best {result.best_val_loss:.4f} at step {result.best_step}, {result.seconds:.0f} s"
     )
-    print_ladder(keep_ladder(folder, texts), {"this model": result.val_loss * len(tokens[1]) / len(texts[1])})
+    loss = result.val_loss * len(tokens[1]) / characters
+    if texts:
+        print_ladder(keep_ladder(folder, texts), {"this model": loss})
+    else:
+        print(f"{loss:.4f} nats per character of the shards' validation part")
     print("\n" + text)
     print(f"\nMore of it:  python -m gptlib sample --checkpoint {folder}")
 
@@ -141,9 +152,9 @@ def on_what(settings: dict) -> str:
     )
 
 
-def encoded(job: Job, texts: tuple[str, str]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Training and validation tokens; ValueError where one of them is too short."""
-    tokens = tuple(torch.tensor(job.tokenizer.encode(text), dtype=torch.long) for text in texts)
+def encoded(job: Job, texts: tuple[str, str] | None) -> tuple:
+    """Training and validation tokens, of the texts or of the shards; ValueError where one of them is too short."""
+    tokens = job.shards or tuple(torch.tensor(job.tokenizer.encode(text), dtype=torch.long) for text in texts)
     n, batch_size = (job.parallel.ranks.world_size if job.parallel else 1), job.train.batch_size
     if batch_size % n:
         fits = f"--train.batch-size {-(-batch_size // n) * n}"
@@ -151,7 +162,11 @@ def encoded(job: Job, texts: tuple[str, str]) -> tuple[torch.Tensor, torch.Tenso
             f"batch_size={batch_size} cannot be shared out among {n} processes: take {fits}, say"
         )
     Batches(tokens[0], batch_size, job.model.block_size)
-    if min(len(tokens[1]), len(texts[1])) < 2:
+    if job.shards and len(tokens[1]) < 2:
+        raise ValueError(
+            f"the validation shards hold {len(tokens[1])} tokens: write them with a larger --val-fraction"
+        )
+    if texts and min(len(tokens[1]), len(texts[1])) < 2:
         raise ValueError(f"the validation part, a tenth of the text, is {texts[1]!r}: take a longer text")
     return tokens
 

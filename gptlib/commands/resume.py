@@ -12,6 +12,7 @@ from gptlib.commands.model import must_be_in_use
 from gptlib.commands.job import Job, carry_out
 from gptlib.commands.ladder import keep_ladder
 from gptlib.commands.options import Device, Step
+from gptlib.commands.shards import shards_of
 from gptlib.commands.text import text_of, tokenizer_named
 from gptlib.commands.together import joined
 from gptlib.config import PRESETS, TrainConfig
@@ -58,16 +59,22 @@ def go_on(args: Resume, parallel: DataParallel | None) -> None:
         print(
             f"{n} processes from here on, it was {n_before}: other last digits, and other numbers for dropout"
         )
-    corpus = text_of(settings)
+    corpus, of_shards, shards = text_of(settings), None, None
+    if settings.get("shards"):
+        _, of_shards, shards = shards_of(Path(settings["text"]["source"]))
     if saved and saved.state.step >= args.train.max_steps:
-        if not (args.run / "ladder.json").exists():  # it was killed while the ladder was fitted
+        if (
+            not shards and not (args.run / "ladder.json").exists()
+        ):  # it was killed while the ladder was fitted
             keep_ladder(args.run, split(corpus.text))
         more = f"--train.max-steps {2 * saved.state.step}"
         raise ValueError(f"{args.run} is at its last step, {saved.state.step}: extend it with {more}, say")
-    tokenizer = saved.tokenizer if saved else tokenizer_named(settings.get("tokenizer", "char"), corpus)
+    tokenizer = (
+        saved.tokenizer if saved else of_shards or tokenizer_named(settings.get("tokenizer", "char"), corpus)
+    )
     preset = settings["preset"]
     places = args.run, args.mirror
-    job = Job(preset, model, args.train, corpus, tokenizer, *places, device, args.step, parallel)
+    job = Job(preset, model, args.train, corpus, tokenizer, *places, device, args.step, parallel, shards)
     carry_out(job, saved.state if saved else None)
 
 

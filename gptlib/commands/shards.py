@@ -1,10 +1,13 @@
 """`shards`: texts larger than the memory, encoded once and for all into a folder that `train --shards` reads."""
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
+from gptlib.data import Corpus
+from gptlib.files import sha256_of
 from gptlib.parts import shard_files
 from gptlib.shards import ShardError, TokenShards
 from gptlib.tokenizer import BPETokenizer, ByteTokenizer, Tokenizer, load_tokenizer
@@ -48,3 +51,15 @@ def open_set(folder: Path) -> tuple[TokenShards, TokenShards, Tokenizer]:
         raise ShardError(f"{folder} has no tokenizer.json: make the folder with python -m gptlib shards")
     tokenizer = load_tokenizer(folder / "tokenizer.json")
     return TokenShards(folder / "train", tokenizer), TokenShards(folder / "val", tokenizer), tokenizer
+
+
+def shards_of(folder: Path) -> tuple[Corpus, Tokenizer, tuple[TokenShards, TokenShards]]:
+    """The sets of a folder with a corpus that stands for their text: its name, and the checksum of their manifests."""
+    train, val, tokenizer = open_set(folder)
+    manifests = "".join(sha256_of(folder / name / "manifest.json") for name in ("train", "val"))
+    source = str(folder.resolve())
+    return (
+        Corpus(folder.resolve().name, "", hashlib.sha256(manifests.encode()).hexdigest(), source),
+        tokenizer,
+        (train, val),
+    )

@@ -9,10 +9,17 @@ from gptlib.exercises.checker import NotYet, expect
 
 
 class Sent:
-    """A message on its way; what is sent was copied, so there is nothing to wait for."""
+    """A message on its way. What is sent is copied at once; a backend reads it until `wait` returns."""
+
+    def __init__(self, tensor):
+        self.tensor, self.copy, self.waited = tensor, tensor.detach().clone(), False
 
     def wait(self) -> None:
-        pass
+        expect(
+            self.waited or torch.equal(self.tensor, self.copy),
+            "a tensor is changed while it is sent: wait() first",
+        )
+        self.waited = True
 
 
 class ThreadRanks:
@@ -21,7 +28,7 @@ class ThreadRanks:
     def __init__(self, hall: "Hall", rank: int):
         self.hall, self.rank, self.world_size = hall, rank, hall.n
         self.device = torch.device("cpu")
-        self.bytes_sent, self.calls, self.places = 0, [], set()
+        self.bytes_sent, self.calls, self.places, self.requests = 0, [], set(), []
 
     def send(self, tensor, to):
         self.calls.append("send")
@@ -29,8 +36,9 @@ class ThreadRanks:
         expect(to != self.rank, f"process {to} sends to itself")
         self.bytes_sent += tensor.numel() * tensor.element_size()
         self.places.add(to)
-        self.hall.put((self.rank, to), tensor.detach().clone())
-        return Sent()
+        self.requests.append(Sent(tensor))
+        self.hall.put((self.rank, to), self.requests[-1].copy.clone())
+        return self.requests[-1]
 
     def receive(self, tensor, source):
         self.calls.append("receive")
@@ -138,5 +146,7 @@ def in_threads(n: int, work) -> tuple[list, list[ThreadRanks]]:
     if errors:  # an error of its own explains why the others wait
         raise min(errors, key=lambda entry: entry[:2])[2]
     unread = sum(map(len, hall.boxes.values()))
+    waited = all(request.waited for rank in ranks for request in rank.requests)
+    expect(waited, "a request is never waited for: call its wait() before the tensor may change")
     expect(not unread, f"{unread} messages are sent and never received")
     return found, ranks
