@@ -81,8 +81,8 @@ def carry_out(job: Job, start: TrainState | None = None) -> None:
             plugs["checkpointer"] = Checkpointer(
                 folder, job.model, job.train, job.tokenizer, job.mirror, mine.hashes()
             )
-            settings = describe(job.preset, model, job.train, job.corpus, tokens, range(characters))
-            settings["tokenizer"] = tokenizer_name(job.tokenizer)
+            settings = describe(job.preset, model, job.train, job.corpus, tokens, texts[1] if texts else "")
+            settings |= {"tokenizer": tokenizer_name(job.tokenizer), "val_characters": characters}
             settings |= how_many(parallel) | ({"shards": True} if job.shards else {})
             for place in filter(None, (folder, job.mirror)):
                 write_settings(place, settings)

@@ -1,6 +1,8 @@
 """Several processes of this machine, started from a program that a page writes: `python -m NAME`, each with its rank."""
 
+import ast
 import inspect
+import linecache
 import os
 import socket
 import subprocess
@@ -14,10 +16,22 @@ LONGEST = 120  # seconds
 
 def write_program(folder: Path, name: str, definitions, program: str, imports: str = "") -> Path:
     """folder/NAME.py: the imports, the sources of definitions of the page, and a program below them."""
-    sources = [inspect.getsource(definition) for definition in definitions]
+    sources = [source_of(definition) for definition in definitions]
     path = Path(folder) / f"{name}.py"
     write_text(path, "\n\n".join([imports, *sources, program]))
     return path
+
+
+def source_of(definition) -> str:
+    """The source of a function or class, also of a cell's class, of which `inspect` knows no file."""
+    functions = [definition, *(getattr(v, "__func__", v) for v in vars(definition).values())]
+    code = next(inspect.unwrap(f).__code__ for f in functions if hasattr(inspect.unwrap(f), "__code__"))
+    lines = linecache.getlines(code.co_filename)
+    for node in ast.parse("".join(lines)).body:
+        if getattr(node, "name", "") == definition.__name__:
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            return "".join(lines[first - 1 : node.end_lineno])
+    raise OSError(f"the source of {definition.__name__} is not there: run the cell that defines it")
 
 
 def free_port() -> int:
