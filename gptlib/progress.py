@@ -10,8 +10,6 @@ import math
 import time
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Int
-from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gptlib.loss import evaluate

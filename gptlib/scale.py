@@ -5,16 +5,14 @@
 # %% auto #0
 __all__ = ['ring_all_reduce', 'average_gradients', 'owners', 'ShardedOptimizer', 'GatherWeights', 'slice_of', 'FullySharded']
 
-# %% ../notebooks/15_scale.ipynb #e933fc8b
+# %% ../notebooks/15_scale.ipynb #34a2da59
 import torch
 from torch import Tensor, nn
 
-from .ranks import Ranks
+from .ranks import Group
 
-from .ranks import Ranks
-
-# %% ../notebooks/15_scale.ipynb #7d5bf6c0
-def ring_all_reduce(tensor: Tensor, ranks: Ranks) -> None:
+# %% ../notebooks/15_scale.ipynb #b297ae80
+def ring_all_reduce(tensor: Tensor, ranks: Group) -> None:
     """Each process's `tensor`, of any shape [...], becomes the sum of all, in place. Only neighbours in a ring talk."""
     rank, n = ranks.rank, ranks.world_size
     chunks = tensor.view(-1).tensor_split(n)  # views: n parts of nearly the same length
@@ -29,8 +27,8 @@ def ring_all_reduce(tensor: Tensor, ranks: Ranks) -> None:
         else:
             into.copy_(received)  # the second hands the sums on
 
-# %% ../notebooks/15_scale.ipynb #42b6f957
-def average_gradients(params, ranks: Ranks) -> None:
+# %% ../notebooks/15_scale.ipynb #43d075ee
+def average_gradients(params, ranks: Group) -> None:
     """Between backward and clipping: each gradient becomes its mean over all processes."""
     grads = [p.grad for p in params if p.grad is not None]
     flat = torch.cat([g.flatten() for g in grads])  # one message, not one for each tensor
@@ -55,7 +53,7 @@ class ShardedOptimizer:
     `optimizer` is the one that a process alone would have; state for the others' parameters never comes up.
     """
 
-    def __init__(self, optimizer, ranks: Ranks):
+    def __init__(self, optimizer, ranks: Group):
         self.optimizer, self.ranks = optimizer, ranks
         self.param_groups = optimizer.param_groups
         self.params = [p for group in self.param_groups for p in group["params"]]
@@ -75,17 +73,12 @@ class ShardedOptimizer:
         for p, owner in zip(self.params, self.owner):
             self.ranks.broadcast(p.data, owner)
 
-    def state_bytes(self) -> int:
-        """How many bytes of optimizer state this process keeps."""
-        states = self.optimizer.state.values()
-        return sum(t.numel() * t.element_size() for state in states for t in state.values())
-
 # %% ../notebooks/15_scale.ipynb #89254604
 class GatherWeights(torch.autograd.Function):
     """Forward: a weight from the slices of all processes. Backward: the slice of its mean gradient."""
 
     @staticmethod
-    def forward(ctx, part: Tensor, length: int, ranks: Ranks) -> Tensor:
+    def forward(ctx, part: Tensor, length: int, ranks: Group) -> Tensor:
         ctx.ranks = ranks
         return ranks.all_gather(part)[:length]
 
@@ -97,7 +90,7 @@ class GatherWeights(torch.autograd.Function):
         return ctx.ranks.reduce_scatter(padded) / n, None, None
 
 
-def slice_of(weight: Tensor, ranks: Ranks) -> Tensor:
+def slice_of(weight: Tensor, ranks: Group) -> Tensor:
     """This process's rows of a weight, as many for each process; rows of zeros fill up the last."""
     rows = -(-len(weight) // ranks.world_size)  # rounded up
     padded = weight.new_zeros(rows * ranks.world_size, *weight.shape[1:])
@@ -112,7 +105,7 @@ class FullySharded(nn.Module):
     is gathered a second time there.
     """
 
-    def __init__(self, module: nn.Module, ranks: Ranks):
+    def __init__(self, module: nn.Module, ranks: Group):
         super().__init__()
         self.ranks, self.names, self.lengths = ranks, [], []
         self.parts = nn.ParameterList()

@@ -1,4 +1,4 @@
-"""Documents of files: every kind, what is refused, and shards of them by several processes, also after a kill."""
+"""Documents of files: every kind, what is refused; shards of them by several processes, also after a kill."""
 
 import gzip
 import json

@@ -3,7 +3,16 @@
 import pytest
 
 from gptlib.widgets.kit.palette import VERMILLION
-from gptlib.widgets.step_timeline import LATENCY, ROWS, Size, StepTimeline, compute, message_ms, render, summary
+from gptlib.widgets.step_timeline import (
+    LATENCY,
+    ROWS,
+    Size,
+    StepTimeline,
+    compute,
+    message_ms,
+    render,
+    summary,
+)
 
 SIZE = Size(ms=10.0, optimizer_ms=1.0, gradient_bytes=100_000_000)
 

@@ -181,8 +181,8 @@ def check_write(attempt, path: Path, pieces: list[bytes], old: bytes | None, fai
     seen, on_disk = [], []
 
     def one_at_a_time():
-        for number, piece in enumerate(pieces):
-            if number == fails_after:
+        for place, piece in enumerate(pieces):
+            if place == fails_after:
                 raise IteratorFailed
             seen.append(content())
             on_disk.append(sum(file.stat().st_size for file in path.parent.rglob("*")))

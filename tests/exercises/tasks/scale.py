@@ -84,7 +84,8 @@ BUGS = {
         ("if p.grad is not None", "if True", "NoneType"),
         (
             "    flat = torch.cat([g.flatten() for g in grads])",
-            "    for g in grads:\n        ranks.all_reduce(g)\n    flat = torch.cat([g.flatten() for g in grads])",
+            "    for g in grads:\n        ranks.all_reduce(g)\n"
+            "    flat = torch.cat([g.flatten() for g in grads])",
             "lay them end to end",
         ),
         ("    flat /= ranks.world_size\n", "    flat /= len(grads)\n", ""),
@@ -95,7 +96,7 @@ BUGS = {
         ("        self.optimizer.step()\n", "", "old value"),
         ("if owner != self.ranks.rank", "if owner == self.ranks.rank", "take their gradients away"),
         ("self.ranks.broadcast(p.data, owner)", "self.ranks.broadcast(p.data, 0)", ""),
-        ("        self.optimizer.step()\n", "        self.optimizer.step()\n        self.optimizer.step()\n", "off by"),
+        ("self.optimizer.step()", "self.optimizer.step(), self.optimizer.step()", "off by"),
         (
             "            self.ranks.broadcast(p.data, owner)",
             "            if owner == self.ranks.rank:\n                self.ranks.broadcast(p.data, owner)",
