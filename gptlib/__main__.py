@@ -1,11 +1,21 @@
 """`python -m gptlib`: the command line of cli.py. `--mine` comes first of all: it decides what is imported."""
 
+import os
 import sys
 
-from gptlib import mine
+if int(os.environ.get("RANK", 0)):  # of several processes that torchrun started, number 0 speaks
+    sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")
+
+from gptlib import mine  # noqa: E402
 
 sys.argv[1:] = mine.taken_from(sys.argv[1:])
 
 from gptlib.cli import main  # noqa: E402
+from gptlib.commands.together import JOINED  # noqa: E402
 
-sys.exit(main())
+code = main()
+if JOINED:  # the backends' own way out would wait for processes that are gone, and for CUDA graphs
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+sys.exit(code)

@@ -21,6 +21,8 @@ from gptlib.commands.plot import Plot, run_plot
 from gptlib.commands.presets import Presets, run_presets
 from gptlib.commands.resume import Resume, run_resume, settings_before
 from gptlib.commands.sample import Sample, run_sample
+from gptlib.commands.shards import Shards, run_shards
+from gptlib.commands.together import say_error
 from gptlib.commands.train import Train, run_train
 from gptlib.config import PRESETS
 from gptlib.training import TrainingError
@@ -33,6 +35,7 @@ COMMANDS = {
     Evaluate: run_evaluate,
     Plot: run_plot,
     Presets: run_presets,
+    Shards: run_shards,
     Export: run_export,
     Mine: run_mine,
 }
@@ -102,11 +105,12 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever reads the output, `head` say, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (CheckpointError, TrainingError, ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say_error(error)
         return 2
     except (MemoryError, RuntimeError) as error:
         if isinstance(error, RuntimeError) and "memory" not in str(error):
+            sys.stderr = sys.__stderr__  # also of a process that is silent otherwise
             raise
-        print("error: out of memory: take a smaller model or a shorter text", file=sys.stderr)
+        say_error("out of memory: take a smaller model or a shorter text")
         return 2
     return 0

@@ -170,8 +170,8 @@ class Batches:
             if self.tokens.device.type == "cuda":  # copying from pinned memory does not synchronise CPU and GPU
                 starts = starts.pin_memory().to(self.tokens.device, non_blocking=True)
             chunk = windows(self.tokens, starts, self.block_size + 1).long()  # [B, T+1]
-        else:  # token shards: read from disk, one window after the other
-            chunk = torch.stack([self.tokens[i : i + self.block_size + 1] for i in starts.tolist()])
+        else:  # token shards (chapter 15) are read from disk
+            chunk = self.tokens.windows(starts, self.block_size + 1)
         return chunk[:, :-1], chunk[:, 1:]
 
 # %% ../notebooks/02_data.ipynb #6fa0cbe5

@@ -63,6 +63,12 @@ def evaluate(model, tokens, block_size: int, batch_size: int = 64) -> float:
     and `batch_size` changes only speed and memory. `model` maps int64 [B, T] to logits [B, T, vocab]; if it is an
     nn.Module it is put into eval mode meanwhile. ValueError for fewer than two tokens, and for what is no token.
     """
+    if hasattr(tokens, "vocab_size"):  # token shards (chapter 15): a piece is in memory at a time
+        span, total = block_size * batch_size, 0.0
+        for start in range(0, len(tokens) - 1, span):
+            piece = tokens[start : start + span + 1]
+            total += evaluate(model, piece, block_size, batch_size) * (len(piece) - 1)
+        return total / (len(tokens) - 1)
     tokens = torch.as_tensor(tokens)
     if tokens.ndim != 1 or tokens.is_floating_point():
         raise ValueError(

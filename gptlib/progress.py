@@ -10,8 +10,6 @@ import math
 import time
 from typing import Protocol, runtime_checkable
 
-from jaxtyping import Int
-from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from gptlib.loss import evaluate
@@ -109,14 +107,15 @@ class Progress:
                 f"of seed {self.config.seed}; the checkpoints so far are intact"
             )
 
-    def evaluate(self, val_tokens: Int[Tensor, " n"]) -> None:
+    def evaluate(self, val_tokens) -> None:
         """Measure the exact validation loss and keep a better one's state. TrainingError if it is not finite."""
         trainer = self.trainer
         shape = trainer.model.config
         trainer.model.eval()  # no dropout
         with sdpa_kernel(WITHOUT_CUDNN):  # whose attention kernel plans for a second when a shape is new
             windows = windows_at_once(shape, trainer.device)
-            self.val_loss = evaluate(trainer.predict, val_tokens, shape.block_size, windows)
+            measure = trainer.parallel.evaluate if trainer.parallel else evaluate
+            self.val_loss = measure(trainer.predict, val_tokens, shape.block_size, windows)
         if not math.isfinite(self.val_loss):
             lower = f"lower learning_rate={self.config.learning_rate}"
             raise TrainingError(f"the validation loss at step {self.done} is {self.val_loss}: {lower}")

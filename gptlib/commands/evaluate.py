@@ -30,6 +30,10 @@ def run_evaluate(args: Evaluate) -> None:
     device = choose_device(args.device)
     run = folder.resolve().parent.parent
     of_run = not args.text and (run / "config.json").exists()
+    if of_run and read_settings(run).get("shards"):
+        raise ValueError(
+            f"{run} was trained on shards, and its log has their losses: name a text with --text"
+        )
     corpus = text_of(read_settings(run)) if of_run else text_named(args.text)
     model, tokenizer = checkpoint.build_model().to(device), checkpoint.tokenizer
     val_text = split(corpus.text)[1]

@@ -32,6 +32,8 @@ def keep_ladder(folder: Path, texts: tuple[str, str]) -> dict[str, float]:
 
 def rungs_of(run: Path, settings: dict) -> dict[str, float]:
     """The ladder of a run's text: kept with the run, else fitted again."""
+    if settings.get("shards"):
+        return {}  # there is no text to fit tables to
     path = run / "ladder.json"
     if not path.exists():
         return own_ladder(*split(text_of(settings).text))

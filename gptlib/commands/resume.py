@@ -12,10 +12,13 @@ from gptlib.commands.model import must_be_in_use
 from gptlib.commands.job import Job, carry_out
 from gptlib.commands.ladder import keep_ladder
 from gptlib.commands.options import Device, Step
+from gptlib.commands.shards import shards_of
 from gptlib.commands.text import text_of, tokenizer_named
+from gptlib.commands.together import joined
 from gptlib.config import PRESETS, TrainConfig
 from gptlib.data import split
 from gptlib.gpt import GPTConfig
+from gptlib.parallel import DataParallel
 from gptlib.runs import device_name, read_settings
 from gptlib.trainer import choose_device
 
@@ -32,26 +35,46 @@ class Resume:
     mirror: Path | None = None  # where copies of the checkpoints are
     device: Device = "auto"
     step: Step = "auto"
+    fsdp: bool = False  # under torchrun: each process keeps a slice of the weights
+    timeout: float = 600.0  # under torchrun: seconds after which a process that hangs is named
 
 
 def run_resume(args: Resume) -> None:
     """Go on with a run; nothing has to be said again, and what may change is taken and said."""
+    go_on(args, joined(args.device, args.fsdp, args.timeout))
+
+
+def go_on(args: Resume, parallel: DataParallel | None) -> None:
+    """Go on, with the other processes if there are any: as many as before, or another number."""
     settings = read_settings(args.run if (args.run / "config.json").exists() else args.mirror or args.run)
-    device, saved = choose_device(args.device), find_state(args.run, args.mirror)
+    device = parallel.ranks.device if parallel else choose_device(args.device)
+    saved = find_state(args.run, args.mirror)
     if saved is None:  # it ended before its first checkpoint: from the beginning
         model, before = GPTConfig(**settings["model"]), TrainConfig(**settings["train"])
     else:
         model, before = saved.model_config, saved.train_config
     say_changes(before, args.train, settings["device"], device_name(device))
-    corpus = text_of(settings)
+    n_before, n = settings.get("processes", 1), parallel.ranks.world_size if parallel else 1
+    if n != n_before:
+        print(
+            f"{n} processes from here on, it was {n_before}: other last digits, and other numbers for dropout"
+        )
+    corpus, of_shards, shards = text_of(settings), None, None
+    if settings.get("shards"):
+        _, of_shards, shards = shards_of(Path(settings["text"]["source"]))
     if saved and saved.state.step >= args.train.max_steps:
-        if not (args.run / "ladder.json").exists():  # it was killed while the ladder was fitted
+        if (
+            not shards and not (args.run / "ladder.json").exists()
+        ):  # it was killed while the ladder was fitted
             keep_ladder(args.run, split(corpus.text))
         more = f"--train.max-steps {2 * saved.state.step}"
         raise ValueError(f"{args.run} is at its last step, {saved.state.step}: extend it with {more}, say")
-    tokenizer = saved.tokenizer if saved else tokenizer_named(settings.get("tokenizer", "char"), corpus)
+    tokenizer = (
+        saved.tokenizer if saved else of_shards or tokenizer_named(settings.get("tokenizer", "char"), corpus)
+    )
     preset = settings["preset"]
-    job = Job(preset, model, args.train, corpus, tokenizer, args.run, args.mirror, device, args.step)
+    places = args.run, args.mirror
+    job = Job(preset, model, args.train, corpus, tokenizer, *places, device, args.step, parallel, shards)
     carry_out(job, saved.state if saved else None)
 
 

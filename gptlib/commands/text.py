@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from gptlib.commands.shards import shards_of
 from gptlib.data import Corpus, load_corpus, split
 from gptlib.tokenizer import BPETokenizer, ByteTokenizer, CharTokenizer, Tokenizer
 
@@ -16,6 +17,11 @@ def text_named(files: tuple[str, ...]) -> Corpus:
 def text_of(settings: dict) -> Corpus:
     """The text of a run, read again; ValueError when it is another one now."""
     text = settings.get("text", {})
+    if settings.get("shards"):
+        corpus = shards_of(Path(text["source"]))[0]
+        if corpus.sha256 != text["sha256"]:
+            raise ValueError(f"the shards in {text['source']} are not those that the run was trained on")
+        return corpus
     own_file = Path(text.get("source", "")).name == settings["corpus"]  # it may be called "plays", too
     if settings["corpus"] in TEXTS and not own_file:
         corpus = load_corpus(settings["corpus"])
