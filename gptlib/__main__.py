@@ -10,12 +10,6 @@ from gptlib import mine  # noqa: E402
 
 sys.argv[1:] = mine.taken_from(sys.argv[1:])
 
-from gptlib.cli import main  # noqa: E402
-from gptlib.commands.together import JOINED  # noqa: E402
+from gptlib.cli import leave, main  # noqa: E402
 
-code = main()
-if JOINED:  # the backends' own way out would wait for processes that are gone, and for CUDA graphs
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-sys.exit(code)
+leave(main())

@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['PACKED', 'ENDINGS', 'WHERE', 'Piece', 'document_files', 'pieces_of', 'documents_in', 'rows_of', 'open_parquet', 'pyarrow']
 
-# %% ../notebooks/15_scale.ipynb #e946b73d
+# %% ../notebooks/15_scale.ipynb #a85a0ac1
+import importlib
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,19 +99,14 @@ def rows_of(piece: Piece, field: str) -> Iterator[str]:
 def open_parquet(path: Path):
     """A Parquet file, of which only the end is read so far; TextError for what is none."""
     try:
-        pyarrow(path)
-        from pyarrow.parquet import ParquetFile
-
-        return ParquetFile(path, memory_map=True)
+        return pyarrow(path, "pyarrow.parquet").ParquetFile(path, memory_map=True)
     except (OSError, ValueError) as error:
         raise TextError(f"{path} cannot be read: {error}") from None
 
 
-def pyarrow(path: Path):
-    """The library that reads Parquet and Zstandard; TextError where it is not installed."""
+def pyarrow(path: Path, module: str = "pyarrow"):
+    """The library that reads Parquet and Zstandard; TextError where it is not installed, an extra of this package."""
     try:
-        import pyarrow
-
-        return pyarrow
+        return importlib.import_module(module)
     except ImportError:
         raise TextError(f"{path} needs pyarrow: {WHERE}") from None

@@ -73,9 +73,9 @@ class ShardedOptimizer:
         for p, owner in zip(self.params, self.owner):
             self.ranks.broadcast(p.data, owner)
 
-# %% ../notebooks/15_scale.ipynb #89254604
+# %% ../notebooks/15_scale.ipynb #16fe7cdb
 class GatherWeights(torch.autograd.Function):
-    """Forward: a weight from the slices of all processes. Backward: the slice of its mean gradient."""
+    """Forward: a weight [rows, …] from the slices of all processes. Backward: the slice of its mean gradient."""
 
     @staticmethod
     def forward(ctx, part: Tensor, length: int, ranks: Group) -> Tensor:
@@ -91,33 +91,36 @@ class GatherWeights(torch.autograd.Function):
 
 
 def slice_of(weight: Tensor, ranks: Group) -> Tensor:
-    """This process's rows of a weight, as many for each process; rows of zeros fill up the last."""
+    """This process's rows of a weight [rows, …], as many for each process; rows of zeros fill up the last."""
     rows = -(-len(weight) // ranks.world_size)  # rounded up
     padded = weight.new_zeros(rows * ranks.world_size, *weight.shape[1:])
     padded[: len(weight)] = weight
     return padded[ranks.rank * rows :][:rows].clone()
 
-# %% ../notebooks/15_scale.ipynb #026417e4
+# %% ../notebooks/15_scale.ipynb #e27e452f
 class FullySharded(nn.Module):
     """A module of which each process keeps a slice: gather, use, free, and scatter the gradients.
 
-    The gathered weights live while the module computes. What autograd would keep of them for the backward pass
+    It maps what the module maps, [B, T, C] to [B, T, C] for a block. The gathered weights live while the module
+    computes. What autograd would keep of them for the backward pass
     is gathered a second time there.
     """
 
     def __init__(self, module: nn.Module, ranks: Group):
         super().__init__()
         self.ranks, self.names, self.lengths = ranks, [], []
-        self.parts = nn.ParameterList()
+        self.parts = nn.Module()  # holds the slices, named "0", "1", …
         for name, weight in module.named_parameters():
             self.names.append(name)
             self.lengths.append(len(weight))
-            self.parts.append(nn.Parameter(slice_of(weight.detach(), ranks)))
+            part = nn.Parameter(slice_of(weight.detach(), ranks))
+            self.parts.register_parameter(str(len(self.names) - 1), part)
         self.shell = [module.to("meta")]  # in a list, so that its parameters do not count
 
     def forward(self, *args):
         gathered = {}
-        for name, part, length in zip(self.names, self.parts, self.lengths):
+        slices = list(self.parts.parameters())
+        for name, part, length in zip(self.names, slices, self.lengths):
             gathered[name] = GatherWeights.apply(part, length, self.ranks)
         places = {w.untyped_storage().data_ptr(): name for name, w in gathered.items()}
         again = {}
@@ -133,7 +136,7 @@ class FullySharded(nn.Module):
             name, *view = kept
             if name not in again:
                 at = self.names.index(name)
-                again[name] = self.ranks.all_gather(self.parts[at].detach())[: self.lengths[at]]
+                again[name] = self.ranks.all_gather(slices[at].detach())[: self.lengths[at]]
             return again[name].as_strided(*view)
 
         with torch.autograd.graph.saved_tensors_hooks(pack, unpack):

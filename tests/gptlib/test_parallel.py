@@ -238,7 +238,7 @@ def test_more_processes_than_gpus_and_no_nccl_are_refused(monkeypatch):
 
 def start(folder, n, *words, restarts=0):
     """Start a training; its output goes to a file."""
-    with open(folder / "said.txt", "w") as file:
+    with open(folder / "said.txt", "w", encoding="utf-8") as file:
         command = torchrun(n, "train", *SMALL, *words, "--out", "run", restarts=restarts)
         return subprocess.Popen(command, cwd=folder, env=CLEAN, stdout=file, stderr=file)
 
@@ -276,7 +276,11 @@ def test_a_killed_process_is_named_and_the_run_goes_on_on_one(tmp_path):
     until(lambda: checkpoints_in(tmp_path / "run"))
     os.kill(workers(tmp_path)[1], signal.SIGKILL)
     assert process.wait(60)
-    lines = [line for line in (tmp_path / "said.txt").read_text().splitlines() if line.startswith("error:")]
+    lines = [
+        line
+        for line in (tmp_path / "said.txt").read_text(encoding="utf-8").splitlines()
+        if line.startswith("error:")
+    ]
     assert len(lines) == 1 and "process 1 of 0 … 1 no longer answers" in lines[0]
     step = int(checkpoints_in(tmp_path / "run")[-1].name.removeprefix("step_"))
     words = ["resume", "run", "--device", "cpu", "--train.max-steps", str(step + 20)]
@@ -293,7 +297,11 @@ def test_a_process_that_hangs_is_named(tmp_path):
     stopped = workers(tmp_path)[1]
     os.kill(stopped, signal.SIGSTOP)
     assert process.wait(90)
-    lines = [line for line in (tmp_path / "said.txt").read_text().splitlines() if line.startswith("error:")]
+    lines = [
+        line
+        for line in (tmp_path / "said.txt").read_text(encoding="utf-8").splitlines()
+        if line.startswith("error:")
+    ]
     assert len(lines) == 1 and "process 1 of 0 … 1 hangs" in lines[0]
 
 
@@ -308,8 +316,11 @@ def test_torchrun_starts_a_killed_run_again(tmp_path, number):
     time.sleep(choice.uniform(0, 3))
     if len(alive := workers(tmp_path)) == 2 and process.poll() is None:
         os.kill(alive[choice.randrange(2)], signal.SIGKILL)
-    assert process.wait(150) == 0, (tmp_path / "said.txt").read_text()[-2000:]
-    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert process.wait(150) == 0, (tmp_path / "said.txt").read_text(encoding="utf-8")[-2000:]
+    rows = [
+        json.loads(line)
+        for line in (tmp_path / "run" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    ]
     steps = [row["step"] for row in rows if "train_loss" in row]
     assert steps == [1, *range(10, 121, 10)]
     assert checkpoints_in(tmp_path / "run")[-1].name == "step_000120"

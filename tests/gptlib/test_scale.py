@@ -85,7 +85,7 @@ def test_sharded_weights_are_the_whole_ones(n):
     whole, sharded = train(n)[0][0], train(n, wrap=shard_blocks)
     for i, block in enumerate(whole.h):
         for k, (name, p) in enumerate(block.named_parameters()):
-            parts = [model.h[i].parts[k].detach() for model, _ in sharded]
+            parts = [list(model.h[i].parts.parameters())[k].detach() for model, _ in sharded]
             assert sharded[0][0].h[i].names[k] == name
             torch.testing.assert_close(torch.cat(parts)[: len(p)], p.detach(), rtol=0, atol=1e-12)
 

@@ -103,7 +103,9 @@ def test_a_folder_that_is_there_is_not_overwritten(made, text, capsys):
 
 def test_the_tokenizer_of_another_set_will_do(made, text, tmp_path):
     assert run("shards", text, "--out", tmp_path / "two", "--tokenizer", made / "tokenizer.json") == 0
-    assert (tmp_path / "two" / "tokenizer.json").read_text() == (made / "tokenizer.json").read_text()
+    assert (tmp_path / "two" / "tokenizer.json").read_text(encoding="utf-8") == (
+        made / "tokenizer.json"
+    ).read_text(encoding="utf-8")
 
 
 def test_fsdp_and_a_timeout_alone(capsys):
