@@ -172,7 +172,7 @@ def window_losses(model, windows: Int[Tensor, "N window"]) -> Float[Tensor, " N"
     return -log_p.gather(-1, windows[:, 1:, None])[..., 0].mean(dim=-1)
 
 
-def paired(after: Float[Tensor, " N"], before: Float[Tensor, " N"]) -> Estimate:
+def paired(after: Float[Tensor, " N"], before: Float[Tensor, " M"]) -> Estimate:
     """By how much `after` is above `before` on the average, and the standard error of that: both on the same N windows.
 
     ValueError for two lengths, or fewer than two windows.
@@ -183,7 +183,7 @@ def paired(after: Float[Tensor, " N"], before: Float[Tensor, " N"]) -> Estimate:
     return Estimate(difference.mean().item(), difference.std().item() / math.sqrt(len(difference)))
 
 # %% ../notebooks/13_inspection.ipynb #13c00006
-def must_match(clean: Int[Tensor, "one T"], corrupt: Int[Tensor, "one S"]) -> None:
+def must_match(clean: Int[Tensor, "B T"], corrupt: Int[Tensor, "D S"]) -> None:
     """ValueError for prompts [1, T] of different lengths: an activation has no place in the other one."""
     if clean.shape != corrupt.shape or len(clean) != 1:
         raise ValueError(f"prompts of {list(clean.shape)} and {list(corrupt.shape)}: both must be [1, T] with one T")
@@ -191,7 +191,7 @@ def must_match(clean: Int[Tensor, "one T"], corrupt: Int[Tensor, "one S"]) -> No
 
 @torch.no_grad()
 def patching(
-    model, clean: Int[Tensor, "one T"], corrupt: Int[Tensor, "one T"], metric: Callable, sites: Sequence[Site]
+    model, clean: Int[Tensor, "B T"], corrupt: Int[Tensor, "D S"], metric: Callable, sites: Sequence[Site]
 ) -> Float[Tensor, "sites T"]:
     """What it adds to the metric of the corrupt prompt to put the clean activation at one site and position: [sites, T].
 
@@ -220,7 +220,7 @@ def patching(
 
 
 def attribution(
-    model, clean: Int[Tensor, "one T"], corrupt: Int[Tensor, "one T"], metric: Callable, sites: Sequence[Site]
+    model, clean: Int[Tensor, "B T"], corrupt: Int[Tensor, "D S"], metric: Callable, sites: Sequence[Site]
 ) -> Float[Tensor, "sites T"]:
     """What `patching` gives, approximated by the slope: (clean − corrupt) · gradient of the metric, [sites, T].
 

@@ -109,7 +109,8 @@ def render(state: TimeState) -> bytes:
     for name, height in state.ladder:
         y = place(0, height)[1]
         pen.line([(left, y), (right, y)], LIGHT_GREY)
-        pen.text(right, y - 7, f"{name} {height:.2f}", 11, "rm", DARK_GREY)
+        x, anchor = (right - 4, "rm") if height > 4 else (left + 4, "lm")  # where the curve is not
+        pen.text(x, y - 7, f"{name} {height:.2f}", 11, anchor, DARK_GREY)
     pen.line([place(step, loss) for step, loss in state.losses], BLUE, 2)
     pen.dots([place(step, loss) for step, loss in state.losses], BLUE, LOSSES, 2.5)
     pen.dots([place(state.moment.step, state.moment.loss)], BLACK, LOSSES, 6)

@@ -68,8 +68,9 @@ def check_decompose(decompose):
 
     for bias in (True, False):
         model = GPT(GPTConfig(7, 6, n_layer=2, n_head=2, n_embd=8, bias=bias), torch.Generator().manual_seed(1)).double().eval()
+        rng = torch.Generator().manual_seed(2)
         for p in model.parameters():
-            nn.init.normal_(p, 0, 0.5, generator=torch.Generator().manual_seed(p.numel()))
+            nn.init.normal_(p, 0, 0.5, generator=rng)
         idx = torch.tensor([[1, 2, 3, 4, 5], [6, 0, 2, 2, 1]])
         seen = []
         handle = model.ln_f.register_forward_pre_hook(lambda module, given, seen=seen: seen.append(given[0].detach()))
@@ -120,8 +121,9 @@ def check_lens(lens):
     from gptlib.gpt import GPT, GPTConfig
 
     model = GPT(GPTConfig(7, 6, n_layer=3, n_head=2, n_embd=8), torch.Generator().manual_seed(1)).double().eval()
+    rng = torch.Generator().manual_seed(2)
     for p in model.parameters():
-        nn.init.normal_(p, 0.1, 0.6, generator=torch.Generator().manual_seed(p.numel()))
+        nn.init.normal_(p, 0.1, 0.6, generator=rng)
     idx = torch.tensor([[1, 2, 3, 4, 5], [6, 0, 2, 2, 1]])
     with torch.no_grad():
         x = model.wte(idx) + model.wpe(torch.arange(5))
@@ -152,6 +154,7 @@ def check_induction_score(induction_score):
     Hint: `weights.diagonal(offset=-n, dim1=-2, dim2=-1)` has the entries [n, 0], [n + 1, 1], … as its last dimension.
     Hint: its first entry is [period − 1, 0]: position period − 1 repeats nothing yet.
     """
+    early = "one place too early: that is the same token, at t − period; induction looks at the one after it"
     weights = torch.rand(2, 3, 4, 9, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).tril()
     for period in (4, 2, 7):
         T = 9
@@ -162,7 +165,7 @@ def check_induction_score(induction_score):
 
         right = mean_at(1, period)
         mistakes = {
-            "one place too early: that is the same token, at t − period; induction looks at the one after it": mean_at(0, period),
+            early: mean_at(0, period),
             "one place too late: t − period + 2": mean_at(2, period),
             "t begins at period: position period − 1 repeats nothing yet": mean_at(1, period - 1),
             "the first repeated position, t = period, is left out": mean_at(1, period + 1) if period + 1 < T else right + 9,
@@ -171,4 +174,7 @@ def check_induction_score(induction_score):
         }
         answer = induction_score(weights, period)
         found = tensor(answer, (2, 3, 4), f"period={period}: the scores")
+        for shift, first, message in ((0, period + 1, early), (2, period - 1, "one place too late: t − period + 2")):
+            wrong = mean_at(shift, first)
+            expect(found.allclose(right) or not found.allclose(wrong), f"period={period}: {message}")
         expect_close(found, right, mistakes, f"period={period}: ", "the mean of weights[..., t, t - period + 1] over t ≥ period", rtol=1e-9)
