@@ -28,7 +28,6 @@ from gptlib.intervention import (
     edited,
     head_sites,
     paired,
-    patching,
     record,
     spread_windows,
     window_losses,
@@ -265,6 +264,22 @@ def case_metric(tokenizer):
     return metric
 
 
+@torch.no_grad()
+def three_patches(net, clean, corrupt, place: int, metric, site: Site) -> torch.Tensor:
+    """What it adds to the metric to patch the letter, all positions after it but the last, the last: [3]."""
+    source = record(net, clean, [site])[site][0]
+
+    def edit(x):  # [3, T, size]
+        patched = x.clone()
+        for row, part in enumerate((slice(place, place + 1), slice(place + 1, -1), slice(-1, None))):
+            patched[row, part] = source[part]
+        return patched
+
+    with edited(net, {site: edit}):
+        after = metric(net(corrupt.expand(3, -1)))
+    return after - metric(net(corrupt))
+
+
 def shipped_patching() -> dict:
     """Where a capital at the line's start is kept until the next line begins: by layer, in three places."""
     corpus, tokenizer, (train_tokens, _) = characters()
@@ -280,9 +295,7 @@ def shipped_patching() -> dict:
         for clean, corrupt, place in pairs:
             with torch.no_grad():
                 totals.append((metric(net(clean)) - metric(net(corrupt))).item())
-            effect = patching(net, clean, corrupt, metric, sites)
-            between = effect[:, place + 1 : -1]
-            maps.append(torch.stack([effect[:, place], between.sum(dim=1), effect[:, -1]]))
+            maps.append(torch.stack([three_patches(net, clean, corrupt, place, metric, site) for site in sites], dim=1))
         totals, maps = torch.tensor(totals), torch.stack(maps)  # [pairs], [pairs, 3, sites]
         found[name] = {
             "total": pair(paired(totals, 0 * totals)),
