@@ -7,7 +7,6 @@ __all__ = ['EPS', 'head_writes', 'decompose', 'logit_parts', 'residual_stream', 
            'last_name', 'attention_share', 'position_baseline', 'induction_score']
 
 # %% ../notebooks/13_inspection.ipynb #13a00004
-import math
 from collections.abc import Sequence
 
 import torch
@@ -74,7 +73,7 @@ def logit_parts(
         logits["ln_f bias"] = constant.expand_as(logits["token"])
     return logits
 
-# %% ../notebooks/13_inspection.ipynb #13b00006
+
 @torch.no_grad()
 def residual_stream(model, idx: Int[Tensor, "B T"]) -> Float[Tensor, "depth B T C"]:
     """The stream below each block, and above the last one: [n_layer + 1, B, T, C]. The model is in eval mode."""
@@ -127,7 +126,7 @@ def last_name(text: str) -> Bool[Tensor, "T T"]:
     """Entry [t, s]: s lies in the name of the last speaker that was named before t, colon included."""
     marks = torch.zeros(len(text), len(text), dtype=torch.bool)
     begin = end = 0
-    for t, character in enumerate(text):
+    for t in range(len(text)):
         if text[:t].endswith("\n\n"):
             line = text[t:].partition("\n")[0]
             if line.endswith(":"):

@@ -47,7 +47,7 @@ def must_exist(site: Site, config) -> None:
     if site.kind != "head" and site.head is not None:
         raise ValueError(f"head={site.head}: a site of the kind {site.kind!r} has no heads")
 
-# %% ../notebooks/13_inspection.ipynb #13c00002
+
 @contextmanager
 def edited(model, edits: Mapping[Site, Callable[[Tensor], Tensor]]) -> Iterator[None]:
     """Inside, the activation at each site is replaced by what its edit makes of it, a tensor of the same shape.

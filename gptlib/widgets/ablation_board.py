@@ -124,7 +124,9 @@ def page(state: BoardState, name: str = "board") -> str:
         rules[key] = f".{name} .{key}{{background:rgb{background};color:rgb{ink(background)}}}"
         chosen = " chosen" if t == state.chosen else ""
         tip = html.escape(tooltip(state, t))
-        spans.append(f'<span class="s {key}{chosen}" data-loss="{tip}">{html.escape(visible(character))}</span>')
+        spans.append(
+            f'<span class="s {key}{chosen}" data-loss="{tip}">{html.escape(visible(character))}</span>'
+        )
         if character == "\n":
             spans.append("<br>")
     scale = "".join(
@@ -213,7 +215,9 @@ def wrapped(text: str) -> list[list[int]]:
 def alt(state: BoardState) -> str:
     """What the picture shows, in words."""
     off = ", ".join(f"{layer}.{head}" for layer, head in state.off) or "none"
-    return f"Heads that are off: {off}. {summary(state)}. The text {visible(state.text)}, coloured by the change"
+    return (
+        f"Heads that are off: {off}. {summary(state)}. The text {visible(state.text)}, coloured by the change"
+    )
 
 
 def figure(board) -> StaticImage:

@@ -46,7 +46,9 @@ class LensState:
     position: int
 
 
-def compute(tokens: Sequence[str], p: np.ndarray, vocabulary: Sequence[str], name: str = "model") -> LensState:
+def compute(
+    tokens: Sequence[str], p: np.ndarray, vocabulary: Sequence[str], name: str = "model"
+) -> LensState:
     """The state for tokens [T] and probabilities [depth, T, vocab]; the last MAX_TOKENS tokens are kept.
 
     ValueError for no tokens, and for probabilities of another shape.
@@ -97,7 +99,9 @@ def row_name(layer: int, depth: int) -> str:
 def told(state: LensState, layer: int, position: int) -> str:
     """The best guesses of one cell in one line."""
     guesses = ", ".join(f"{visible(token)} {100 * p:.0f} %" for token, p in state.best[layer][position])
-    return f"{row_name(layer, len(state.best))}, after {visible(state.tokens[position])} ({position}): {guesses}"
+    return (
+        f"{row_name(layer, len(state.best))}, after {visible(state.tokens[position])} ({position}): {guesses}"
+    )
 
 
 # --- page and render

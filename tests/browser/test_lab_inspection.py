@@ -1,4 +1,4 @@
-"""The widgets of chapter 13 in JupyterLab: the lens, the ablation board and the slider follow mouse and keyboard."""
+"""Chapter 13 in JupyterLab: the lens, the ablation board and the slider follow mouse and keyboard."""
 
 import pytest
 from accessibility import findings
@@ -15,7 +15,8 @@ BOARD = """
 import numpy as np
 from gptlib.widgets.ablation_board import AblationBoard, Measured
 def measure(text, off, how):
-    return Measured(1.5 + len(off) + np.zeros(3), [float("nan"), *[1.0 + len(off)] * (len(text) - 1)], text + "!")
+    surprises = [float("nan"), *[1.0 + len(off)] * (len(text) - 1)]
+    return Measured(1.5 + len(off) + np.zeros(3), surprises, text + "!")
 AblationBoard(measure, 2, 2, "KING:")
 """
 SLIDER = """

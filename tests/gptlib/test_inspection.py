@@ -91,7 +91,9 @@ def test_shares_by_hand():
     assert share.shape == (1, 2, 1)
     assert share.flatten().tolist() == pytest.approx([(0.25 + 0.8) / 2, (0.25 + 0.2) / 2])
     # of two texts the baseline of each is the other's weights with its marks
-    assert position_baseline(weights, marks).flatten().tolist() == pytest.approx(share.flip(1).flatten().tolist())
+    assert position_baseline(weights, marks).flatten().tolist() == pytest.approx(
+        share.flip(1).flatten().tolist()
+    )
 
 
 def test_shares_need_a_place_and_baselines_another_text():
@@ -120,7 +122,9 @@ def test_induction_is_scored_at_one_place_only(period):
 
 def test_gpt2_smalls_shape():
     """Twelve layers of twelve heads, 50,257 tokens; also the sum of its parts, for some tokens."""
-    gpt = GPT(GPTConfig(50257, 1024, n_layer=12, n_head=12, n_embd=768), torch.Generator().manual_seed(1)).eval()
+    gpt = GPT(
+        GPTConfig(50257, 1024, n_layer=12, n_head=12, n_embd=768), torch.Generator().manual_seed(1)
+    ).eval()
     idx = torch.tensor([[15496, 995, 318]])
     parts = decompose(gpt, idx)
     assert len(parts) == 2 + 12 * 14

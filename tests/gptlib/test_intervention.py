@@ -1,4 +1,4 @@
-"""gptlib.intervention: edits that change one activation and nothing else, ablation, paired estimates, patching."""
+"""gptlib.intervention: edits that change one thing and nothing else, ablation, paired errors, patching."""
 
 import pytest
 import torch
@@ -289,11 +289,17 @@ def test_prompts_of_two_lengths_are_refused():
 
 def test_gpt2_smalls_shape():
     """With fewer tokens: edits, a patch and a slope at 12 layers of 12 heads, 768 wide."""
-    net = GPT(GPTConfig(300, 1024, n_layer=12, n_head=12, n_embd=768), torch.Generator().manual_seed(1)).eval()
+    net = GPT(
+        GPTConfig(300, 1024, n_layer=12, n_head=12, n_embd=768), torch.Generator().manual_seed(1)
+    ).eval()
     before = logits(net, CLEAN)
     with edited(net, dict.fromkeys(everywhere(net), same)):
         assert torch.equal(logits(net, CLEAN), before)
     with edited(net, {Site("head", 11, 11): torch.zeros_like}):
         assert not torch.equal(logits(net, CLEAN), before)
     site = [Site("head", 6, 3)]
-    assert patching(net, CLEAN, CORRUPT, metric, site).shape == attribution(net, CLEAN, CORRUPT, metric, site).shape == (1, 5)
+    assert (
+        patching(net, CLEAN, CORRUPT, metric, site).shape
+        == attribution(net, CLEAN, CORRUPT, metric, site).shape
+        == (1, 5)
+    )

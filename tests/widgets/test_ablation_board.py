@@ -32,13 +32,18 @@ def measure(text, off, how):
 
 
 def test_costs_are_paired():
-    whole, cut = Measured(np.array([1.0, 5.0]), [NAN, 1.0], ""), Measured(np.array([2.0, 5.5]), [NAN, 3.0], "x")
+    whole, cut = (
+        Measured(np.array([1.0, 5.0]), [NAN, 1.0], ""),
+        Measured(np.array([2.0, 5.5]), [NAN, 3.0], "x"),
+    )
     state = compute("ab", whole, cut, [(0, 1)], "mean")
     assert state.cost == pytest.approx((0.75, 0.25)) and state.clear and state.loss == 3.75
     assert summary(state) == "1 head off (mean): loss 3.750 nats, +0.750 ± 0.250"
     assert summary(compute("ab", whole, whole, [], "mean")) == "all heads are on: loss 3.000 nats"
     unclear = compute("ab", whole, Measured(np.array([2.0, 4.5]), [NAN, 1.0], ""), [(0, 1), (1, 1)], "zero")
-    assert not unclear.clear and summary(unclear).endswith("2 heads off (zero): loss 3.250 nats, +0.250 ± 0.750, no clear change")
+    assert not unclear.clear and summary(unclear).endswith(
+        "2 heads off (zero): loss 3.250 nats, +0.250 ± 0.750, no clear change"
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,7 +73,9 @@ def test_the_page_tells_each_change_and_escapes():
     assert 'data-loss="&lt;: 1.00 nats with all heads, 2.00 without"' in text
     assert 'data-loss="a: not predicted"' in text and text.count("<br>") == 1
     assert "<script" not in text and "http" not in text and ".here .place .s:hover::after" in text
-    hostile = compute("ab", whole := measure("ab", (), ""), Measured(whole.losses, whole.surprises, HOSTILE), [], "mean")
+    hostile = compute(
+        "ab", whole := measure("ab", (), ""), Measured(whole.losses, whole.surprises, HOSTILE), [], "mean"
+    )
     assert "<img" not in page(hostile)
 
 
@@ -79,7 +86,11 @@ def test_lines_break_where_the_text_does():
 
 def test_buttons_switch_heads_off():
     board = AblationBoard(measure, 2, 2, "ROMEO:\n")
-    assert board.off == () and board.state.loss == 1.5 and list(board.buttons) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert (
+        board.off == ()
+        and board.state.loss == 1.5
+        and list(board.buttons) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    )
     board.buttons[0, 1].value = False
     board.buttons[1, 1].value = False
     assert board.off == ((0, 1), (1, 1)) and board.state.cost == (2.0, 0.0) and "+2.000" in board.page.value
@@ -134,6 +145,11 @@ def test_the_picture_shows_what_is_off(pixels):
     board.buttons[1, 0].value = False
     off = pixels(render(board.state, 2, 2))
     y, x = 2 * (28 + 26) + 8, 2 * 10 + 40
-    assert on.shape == off.shape and not (on[y - 6 : y + 30, x - 30 : x + 30] == off[y - 6 : y + 30, x - 30 : x + 30]).all()
-    assert "Heads that are off: 1.0." in alt(board.state) and figure(board).metadata["alt"] == alt(board.state)
+    assert (
+        on.shape == off.shape
+        and not (on[y - 6 : y + 30, x - 30 : x + 30] == off[y - 6 : y + 30, x - 30 : x + 30]).all()
+    )
+    assert "Heads that are off: 1.0." in alt(board.state) and figure(board).metadata["alt"] == alt(
+        board.state
+    )
     assert math.isnan(board.state.before[0])

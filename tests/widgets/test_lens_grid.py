@@ -9,7 +9,17 @@ import torch
 from gptlib.gpt import GPT, GPTConfig
 from gptlib.inspection import lens
 from gptlib.tokenizer import CharTokenizer
-from gptlib.widgets.lens_grid import MAX_TOKENS, LensGrid, colour, compute, first_right, lens_of_model, page, render, told
+from gptlib.widgets.lens_grid import (
+    MAX_TOKENS,
+    LensGrid,
+    colour,
+    compute,
+    first_right,
+    lens_of_model,
+    page,
+    render,
+    told,
+)
 from gptlib.widgets.surprise import ink, luminance
 
 VOCABULARY = ("a", "b", "<", "\n", " ", "e", "f")
@@ -78,7 +88,9 @@ def test_the_page_tells_five_best_escapes_and_needs_no_script():
     text = page(state, "here")
     tips = re.findall(r'data-best="([^"]*)"', text)
     assert len(tips) == 12 and all(tip.count("%") == 5 for tip in tips)
-    assert tips[0].startswith("after block 1 = logits, after a (0): ") and "embeddings, after a (0)" in tips[8]
+    assert (
+        tips[0].startswith("after block 1 = logits, after a (0): ") and "embeddings, after a (0)" in tips[8]
+    )
     assert "<script" not in text and "http" not in text and text.count(' chosen"') == 1
     assert ".here .s:hover::after{content:attr(data-best)" in text and "⏎" in text
     hostile = compute([HOSTILE], probabilities(T=1), (HOSTILE, *VOCABULARY[1:]), HOSTILE)

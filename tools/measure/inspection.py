@@ -1,9 +1,10 @@
 """What chapter 13 shows of trained models: `python -m tools.measure.inspection PARTS`, about an hour in all.
 
-`train` trains a small model with five seeds and writes data/checkpoints/char-growth.safetensors: the first seed at
-log-spaced steps, the others at their end, in half precision. The other parts write theirs into
-data/runs/inspection.json: `growth` (every recorded step of every seed), `seeds` (heads of the five small models),
-`heads` and `patching` (the shipped model). `growth` needs the steps that `train` left in `--scratch`.
+`train` trains a small model with five seeds and writes data/checkpoints/char-growth.safetensors: the first
+seed at log-spaced steps, the others at their end, in half precision. The other parts write theirs into
+data/runs/inspection.json: `growth` (every recorded step of every seed), `seeds` (heads of the five small
+models), `heads` and `patching` (the shipped model). `growth` needs the steps that `train` left in
+`--scratch`.
 """
 
 import contextlib
@@ -69,9 +70,7 @@ def train_all(scratch: Path) -> None:
 
         step_fn = make_step("fused", torch.device("cpu"))
         with contextlib.redirect_stderr(io.StringIO()):
-            result = train(
-                model, *tokens, config, step_fn=step_fn, optimizer_fn=batched_optimizer, stop=keep
-            )
+            result = train(model, *tokens, config, step_fn=step_fn, optimizer_fn=batched_optimizer, stop=keep)
         print(f"seed {seed}: {result.val_loss:.4f} after {result.seconds:.0f} s", flush=True)
         torch.save(kept, scratch / f"seed{seed}.pt")
     ship(scratch, tokenizer)
@@ -112,7 +111,9 @@ def growth(scratch: Path) -> dict:
     windows, others = spread_windows(val_tokens, 64, 128), spread_windows(train_tokens, 64, 128)[:, :-1]
     tables = {order: NGram(order).fit(train_tokens.numpy(), 65) for order in range(6)}
     few = windows[:8]
-    guesses = {order: torch.stack([table_guesses(table, row) for row in few]) for order, table in tables.items()}
+    guesses = {
+        order: torch.stack([table_guesses(table, row) for row in few]) for order, table in tables.items()
+    }
     found = {
         "model": dataclasses.asdict(MODEL),
         "steps": STEPS,
@@ -161,7 +162,7 @@ def table_guesses(table: NGram, row: torch.Tensor) -> torch.Tensor:
 
 
 def shares(weights, marks) -> tuple:
-    """What the heads give to marked places, and their position baseline, in the texts that have such a place."""
+    """What the heads give to marked places, and their position baseline, in the texts that have one."""
     has = marks.flatten(1).any(dim=1)
     weights, marks = weights[:, has], marks[has]
     return attention_share(weights, marks), position_baseline(weights, marks)
@@ -223,7 +224,9 @@ def shipped_heads() -> dict:
     for n in range(1, 6):
         order = torch.randperm(len(rest), generator=rng)[: len(back)].tolist()
         groups[f"as many others, draw {n}"] = [rest[i] for i in order]
-    found["together"] = {name: {"heads": list(map(str, cut)), "cost": pair(cost(cut))} for name, cut in groups.items()}
+    found["together"] = {
+        name: {"heads": list(map(str, cut)), "cost": pair(cost(cut))} for name, cut in groups.items()
+    }
     on_training = {site: cost([site], chosen_on, base_chosen).mean for site in sites}
     ranked = sorted(sites, key=on_training.get)
     found["ranked"] = [
@@ -237,7 +240,7 @@ def shipped_heads() -> dict:
 
 
 def line_pairs(text: str, tokenizer, count: int) -> list[tuple]:
-    """Passages of two lines, the second with its capital and without: (with, without, where the letter stands)."""
+    """Passages of two lines, the second with its capital and without it, and where that letter stands."""
     lines, pairs, place = text.split("\n"), [], 0
     while len(pairs) < count and place + 2 < len(lines):
         first, second, third = lines[place : place + 3]
@@ -295,12 +298,18 @@ def shipped_patching() -> dict:
         for clean, corrupt, place in pairs:
             with torch.no_grad():
                 totals.append((metric(net(clean)) - metric(net(corrupt))).item())
-            maps.append(torch.stack([three_patches(net, clean, corrupt, place, metric, site) for site in sites], dim=1))
+            maps.append(
+                torch.stack(
+                    [three_patches(net, clean, corrupt, place, metric, site) for site in sites], dim=1
+                )
+            )
         totals, maps = torch.tensor(totals), torch.stack(maps)  # [pairs], [pairs, 3, sites]
         found[name] = {
             "total": pair(paired(totals, 0 * totals)),
             "places": ["the letter", "between", "the last line break"],
-            "effect": [[pair(paired(column, 0 * column)) for column in place.T] for place in maps.transpose(0, 1)],
+            "effect": [
+                [pair(paired(column, 0 * column)) for column in place.T] for place in maps.transpose(0, 1)
+            ],
         }
         print(name, found[name], flush=True)
     return found

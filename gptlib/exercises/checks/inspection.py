@@ -157,10 +157,9 @@ def check_induction_score(induction_score):
     early = "one place too early: that is the same token, at t − period; induction looks at the one after it"
     weights = torch.rand(2, 3, 4, 9, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(1)).tril()
     for period in (4, 2, 7):
-        T = 9
 
-        def mean_at(shift, first, period=period):
-            entries = [weights[..., t, t - period + shift] for t in range(first, T) if 0 <= t - period + shift <= t]
+        def mean_at(shift, first, period=period, weights=weights):
+            entries = [weights[..., t, t - period + shift] for t in range(first, 9) if 0 <= t - period + shift <= t]
             return torch.stack(entries, dim=-1).mean(dim=-1)
 
         right = mean_at(1, period)
@@ -168,8 +167,8 @@ def check_induction_score(induction_score):
             early: mean_at(0, period),
             "one place too late: t − period + 2": mean_at(2, period),
             "t begins at period: position period − 1 repeats nothing yet": mean_at(1, period - 1),
-            "the first repeated position, t = period, is left out": mean_at(1, period + 1) if period + 1 < T else right + 9,
-            "a sum instead of a mean": right * (T - period),
+            "the first repeated position, t = period, is left out": mean_at(1, period + 1) if period + 1 < 9 else right + 9,
+            "a sum instead of a mean": right * (9 - period),
             "one number for all heads: a score for each": right.mean(dim=-1, keepdim=True).expand_as(right),
         }
         answer = induction_score(weights, period)

@@ -78,10 +78,23 @@ def task_by_default_rng(tokens, share, seed):
 def task_by_hash(tokens, share, seed):
     import random
 
-    return [[int(random.Random(f"{seed} {token}").random() < share) for token in row] for row in tokens.tolist()]
+    return [
+        [int(random.Random(f"{seed} {token}").random() < share) for token in row] for row in tokens.tolist()
+    ]
 
 
-def where(before, after, marked, *, swapped=False, of_windows=False, root=True, counted=False, positions=False, drop=True):
+def where(
+    before,
+    after,
+    marked,
+    *,
+    swapped=False,
+    of_windows=False,
+    root=True,
+    counted=False,
+    positions=False,
+    drop=True,
+):
     """The cost at marked positions and elsewhere, with switches for the bugs."""
     rise = before - after if swapped else after - before
     inside, outside = rise[marked].mean(), rise[~marked].mean()
@@ -102,7 +115,9 @@ def where_with(**switches):
 
 def where_in_numpy(before, after, marked):
     rise, marked = (after - before).numpy(), marked.numpy()
-    differences = [r[m].mean() - r[~m].mean() for r, m in zip(rise, marked, strict=True) if 0 < m.sum() < len(m)]
+    differences = [
+        r[m].mean() - r[~m].mean() for r, m in zip(rise, marked, strict=True) if 0 < m.sum() < len(m)
+    ]
     error = np.std(differences, ddof=1) / math.sqrt(len(differences))
     return [float(rise[marked].mean()), float(rise[~marked].mean()), float(error)]
 
@@ -139,7 +154,10 @@ BUGS = {
         "seed ignored": (lambda tokens, share, seed: task(tokens, share, 3), "another seed"),
         "no seed": (task_with(generator=False), "depend"),
         "default generator": (task_by_default_rng, "default one"),
-        "even kinds": (lambda tokens, share, seed: (tokens % 2 if share == 0.5 else tokens % 5 == 0).long(), "order"),
+        "even kinds": (
+            lambda tokens, share, seed: (tokens % 2 if share == 0.5 else tokens % 5 == 0).long(),
+            "order",
+        ),
         "share ignored": (lambda tokens, share, seed: task(tokens, 0.5, seed), "have the label 1"),
     },
     "cost_where": {

@@ -1,4 +1,4 @@
-"""What readers might write for the tasks of gptlib.inspection: other styles, and mistakes by their key words."""
+"""What readers might write for gptlib.inspection: other styles, and mistakes by their key words."""
 
 RIGHT = {
     "head_writes": [
@@ -81,17 +81,22 @@ BUGS = {
     "head_writes": [
         ("attn.split_heads(x)[2]", "attn.split_heads(x)[1]", "keys instead of values"),
         ("attn.weights(x) @ values", "values", "weights are missing"),
-        ("(C, attn.n_head, C // attn.n_head)", "(C, C // attn.n_head, attn.n_head).transpose(1, 2)", "side by side"),
+        (
+            "(C, attn.n_head, C // attn.n_head)",
+            "(C, C // attn.n_head, attn.n_head).transpose(1, 2)",
+            "side by side",
+        ),
         ("attn.c_proj.weight.view", "attn.c_proj.weight.T.reshape", "rows of c_proj.weight"),
         ("return fetched @ columns.permute(1, 2, 0)", "return fetched", "shape"),
         (
             "return fetched @ columns.permute(1, 2, 0)",
-            "y = fetched @ columns.permute(1, 2, 0)\n    return y if attn.c_proj.bias is None else y + attn.c_proj.bias",
+            "b = attn.c_proj.bias\n    return fetched @ columns.permute(1, 2, 0) + (0 if b is None else b)",
             "belongs to no head",
         ),
         (
             "return fetched @ columns.permute(1, 2, 0)",
-            "y = fetched @ columns.permute(1, 2, 0)\n    return y if attn.c_proj.bias is None else y + attn.c_proj.bias / attn.n_head",
+            "y = fetched @ columns.permute(1, 2, 0)\n    b = attn.c_proj.bias\n"
+            "    return y if b is None else y + b / attn.n_head",
             "nor a share",
         ),
         (
@@ -103,8 +108,8 @@ BUGS = {
     "decompose": [
         ("read = block.ln_1(x)", "read = x", "the attention reads ln_1"),
         (
-            "        x = x + block.attn(read)\n        parts[f\"mlp {layer}\"] = block.mlp(block.ln_2(x))\n",
-            "        parts[f\"mlp {layer}\"] = block.mlp(block.ln_2(x))\n        x = x + block.attn(read)\n",
+            '        x = x + block.attn(read)\n        parts[f"mlp {layer}"] = block.mlp(block.ln_2(x))\n',
+            '        parts[f"mlp {layer}"] = block.mlp(block.ln_2(x))\n        x = x + block.attn(read)\n',
             "already written to",
         ),
         ("block.mlp(block.ln_2(x))", "block.mlp(x)", "reads ln_2 of the stream"),
@@ -114,7 +119,7 @@ BUGS = {
         ("if block.attn.c_proj.bias is not None:", "if False:", "in this order"),
         ('f"head {layer}.{head}"', 'f"head {head}.{layer}"', "in this order"),
         ("head_writes(block.attn, read)", "head_writes(block.attn, x)", "reads ln_1"),
-        ("        x = x + parts[f\"mlp {layer}\"]\n", "", "add up to"),
+        ('        x = x + parts[f"mlp {layer}"]\n', "", "add up to"),
     ],
     "lens": [
         ("model.lm_head(model.ln_f(x))", "model.lm_head(x)", "ln_f is missing"),

@@ -1,4 +1,4 @@
-"""What readers might write for the tasks of gptlib.intervention: other styles, and mistakes by their key words."""
+"""What readers might write for gptlib.intervention: other styles, and mistakes by their key words."""
 
 RIGHT = {
     "ablation": [
@@ -21,7 +21,7 @@ def ablation(how, reference):
         ways = {
             "zero": lambda: torch.zeros(x.shape, dtype=x.dtype),
             "mean": lambda: reference.mean(0)[: x.shape[1]].expand(len(x), -1, -1),
-            "resampled": lambda: reference.roll(-1, dims=0)[torch.arange(len(x)) % len(reference), : x.shape[1]],
+            "resampled": lambda: reference.roll(-1, 0)[torch.arange(len(x)) % len(reference), : x.shape[1]],
         }
         return ways[how]()
 
