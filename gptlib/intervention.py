@@ -50,7 +50,7 @@ def must_exist(site: Site, config) -> None:
 
 @contextmanager
 def edited(model, edits: Mapping[Site, Callable[[Tensor], Tensor]]) -> Iterator[None]:
-    """Inside, the activation at each site is replaced by what its edit makes of it, a tensor of the same shape.
+    """Inside, the activation [B, T, size] at each site is replaced by what its edit makes of it, in the same shape.
 
     Nothing else is touched, and afterwards nothing is left. ValueError for a site that the model does not have and an
     edit of another shape; RuntimeError at the end when an edit never ran: a change that changes nothing.
@@ -70,7 +70,7 @@ def edited(model, edits: Mapping[Site, Callable[[Tensor], Tensor]]) -> Iterator[
 
 
 def attach(model, site: Site, edit: Callable[[Tensor], Tensor], idle: dict):
-    """The hook that applies an edit, and takes its site out of `idle`; returns the handle that removes it."""
+    """Hang an edit of activations [B, T, size] on the model; returns the handle that removes it. It takes its site out of `idle`."""
     size = model.config.n_embd // model.config.n_head
     columns = slice(site.head * size, (site.head + 1) * size) if site.kind == "head" else slice(None)
 
