@@ -1,10 +1,12 @@
 """The trained models that come with the book."""
 
+import json
 from dataclasses import dataclass
 
 from gptlib.files import DATA
 
 CHECKPOINTS = DATA / "checkpoints"
+GROWTH = CHECKPOINTS / "char-growth.safetensors"
 
 
 @dataclass(frozen=True)
@@ -31,3 +33,24 @@ def trained_model(name: str = "char-gpu-best") -> TrainedModel:
         )
     checkpoint = load_checkpoint(folder)
     return TrainedModel(checkpoint.build_model(), checkpoint.tokenizer)
+
+
+def growing_model() -> dict[tuple[int, int], TrainedModel]:
+    """(seed, step) -> a small model as it was then: log-spaced steps of the first seed, the ends of four others.
+
+    They were trained by tools/measure/inspection.py; one file holds each parameter of all of them as one tensor.
+    """
+    from safetensors import safe_open
+
+    from gptlib.gpt import GPT, GPTConfig
+    from gptlib.tokenizer import CharTokenizer
+
+    with safe_open(GROWTH, "pt") as file:
+        about = {name: json.loads(text) for name, text in file.metadata().items()}
+        stacked = {name: file.get_tensor(name).float() for name in file.keys()}
+    tokenizer, models = CharTokenizer(about["characters"]), {}
+    for place, (seed, step) in enumerate(about["runs"]):
+        model = GPT(GPTConfig(**about["model"]))
+        model.load_state_dict({name: rows[place] for name, rows in stacked.items()}, strict=False)
+        models[seed, step] = TrainedModel(model.eval(), tokenizer)
+    return models
