@@ -44,8 +44,8 @@ def document_files(paths) -> list[Path]:
     return list(dict.fromkeys(found))
 
 
-def pieces_of(paths) -> list[Piece]:
-    """All that there is to read, in order: the row groups of Parquet files one by one."""
+def pieces_of(paths) -> list:
+    """The Pieces that there are to read, in order: the row groups of Parquet files one by one."""
     found = []
     for path in document_files(paths):
         if path.suffix == ".parquet":

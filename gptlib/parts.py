@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from .documents import Piece, documents_in, pieces_of
+from .documents import documents_in, pieces_of
 from .files import remove, replacing, write_text
 from .shards import DTYPES, ShardError, ids_of, must_be_new, separator, write_encoded
 from .tokenizer import Tokenizer, load_tokenizer
@@ -61,7 +61,7 @@ def shard_files(
     remove(work)
 
 
-def begin(work: Path, pieces: list[Piece], tokenizer: Tokenizer, field: str) -> None:
+def begin(work: Path, pieces: list, tokenizer: Tokenizer, field: str) -> None:
     """Make the folder of the parts; ShardError where it holds parts of other files, or of another tokenizer."""
     sizes = [[str(piece), piece.path.stat().st_size, piece.path.stat().st_mtime_ns] for piece in pieces]
     plan = json.dumps({"pieces": sizes, "tokenizer": tokenizer.fingerprint, "field": field})
@@ -74,7 +74,7 @@ def begin(work: Path, pieces: list[Piece], tokenizer: Tokenizer, field: str) -> 
     write_text(work / "plan.json", plan)
 
 
-def encode_parts(work: Path, pieces: list[Piece], field: str, processes: int) -> None:
+def encode_parts(work: Path, pieces: list, field: str, processes: int) -> None:
     """Encode the pieces that are not done yet, each in one of several processes."""
     todo = [(number, piece) for number, piece in enumerate(pieces) if not (work / f"{number:05d}").exists()]
     encode = partial(encode_part, work, field)
@@ -92,7 +92,7 @@ def encode_parts(work: Path, pieces: list[Piece], field: str, processes: int) ->
         raise ShardError("one of the encoding processes was killed, out of memory perhaps: the same command goes on") from None
 
 
-def encode_part(work: Path, field: str, job: tuple[int, Piece]) -> None:
+def encode_part(work: Path, field: str, job: tuple) -> None:
     """Encode one piece: its tokens, where each document ends, and how many characters it has."""
     number, piece = job
     tokenizer = load_tokenizer(work / "tokenizer.json")
