@@ -15,7 +15,7 @@ import numpy as np
 class PlainNGram:
     """An n-gram table in dictionaries: what followed each history of up to order - 1 tokens (Witten-Bell).
 
-    p_k(c | h) = (count(hc) + kinds(h) · p_(k-1)(c | shorter h)) / (count(h) + kinds(h)), and p_0 = 1 / vocab_size.
+    p_n(c | h) = (count(hc) + kinds(h) · p_(n-1)(c | shorter h)) / (count(h) + kinds(h)), and p_0 = 1 / vocab_size.
     Order 0 is the uniform guess, order 1 single tokens. Tokens are a list of ints.
     """
 
