@@ -114,7 +114,7 @@ def batched(optimizer) -> BatchedAdamW | BatchedMuon | OptimizerPair:
         return optimizer
     if type(optimizer) not in BATCHED:
         raise ValueError(f"{type(optimizer).__name__} has no batched version: use AdamW, Muon or a pair of them")
-    twin = BATCHED[type(optimizer)](optimizer.param_groups, **optimizer.defaults)
+    twin = BATCHED[type(optimizer)](optimizer.param_groups)
     twin.state.update(optimizer.state)
     return twin
 
