@@ -131,8 +131,8 @@ def chunked_loss(
     Nothing of a chunk is kept for the backward pass: its logits are computed once more there.
     """
 
-    def summed(h: Float[Tensor, "rows C"], t: Int[Tensor, " rows"]) -> Float[Tensor, ""]:
-        return F.cross_entropy(h @ table.T, t, reduction="sum")
+    def summed(h: Float[Tensor, "n C"], t: Int[Tensor, " n"]) -> Float[Tensor, ""]:
+        return next_token_loss(h[None], table, t[None]) * len(t)
 
-    chunks = zip(hidden.flatten(0, 1).split(rows), targets.flatten().split(rows), strict=True)
+    chunks = zip(hidden.flatten(0, 1).split(rows), targets.flatten().split(rows))
     return sum(checkpoint(summed, h, t, use_reentrant=False) for h, t in chunks) / targets.numel()

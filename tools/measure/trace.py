@@ -38,7 +38,7 @@ NOMINAL = {
 }
 LAUNCHES = ("cudaLaunchKernel", "cuLaunchKernel", "cudaMemcpyAsync", "cudaMemsetAsync", "cudaGraphLaunch")
 WAITS = ("cudaStreamSynchronize", "cudaDeviceSynchronize", "cudaEventSynchronize")
-PARTS = 800  # a timeline is kept to this part of its length
+PARTS = 2500  # a timeline is kept to this part of its length
 
 
 def traced(work: Callable[[], object]) -> list[dict]:
@@ -253,7 +253,7 @@ def merged(spans: list[tuple[float, float]], gap: float) -> list[list[float]]:
 def timeline(events: list[dict], near: float = 300.0) -> dict:
     """Host and device in microseconds from the first event on; `near`: that many of them in full.
 
-    `launches`, `waits` and `device` are thinned: what lies closer than an 800th of the step is one span.
+    `launches`, `waits` and `device` are thinned: what lies closer than a 2500th of the step is one span.
     """
     on_gpu = any(event.get("cat") == "kernel" for event in events)
     runtime = [e for e in events if e.get("cat") in ("cuda_runtime", "cuda_driver")]
