@@ -66,7 +66,7 @@ class BatchedAdamW(AdamW):
         torch._foreach_mul_(update, (-lr / correction_m).unbind())
         torch._foreach_add_(params, update)
 
-
+# %% ../notebooks/14_speed.ipynb #70b5378a
 class BatchedMuon(Muon):
     """Muon with matrices of the same shape stacked and moved together."""
 

@@ -122,7 +122,7 @@ def next_token_loss(
         logits = logits.masked_fill(is_padding, -math.inf)
     return F.cross_entropy(logits, targets.flatten())
 
-
+# %% ../notebooks/14_speed.ipynb #1b0cf346
 def chunked_loss(
     hidden: Float[Tensor, "B T C"], table: Float[Tensor, "vocab C"], targets: Int[Tensor, "B T"], rows: int = 1024
 ) -> Float[Tensor, ""]:

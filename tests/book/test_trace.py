@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from gptlib.speed import step_flops
+from gptlib.exercises.notebook import read_notebook, source_of
+from gptlib.roofline import step_flops
+from tools.chapters import ROOT
 from tools.measure import timeline as command
 from tools.measure import trace
 from tools.measure.steps import Variant, stepping
@@ -97,3 +99,10 @@ def test_the_products_of_a_real_step_are_those_that_are_counted():
     products = sum(row["flops"] for row in rows if row["kind"] == "product")
     assert products == step_flops(run.model, run.train.batch_size)
     assert {"product", "elementwise", "reduction", "optimizer"} <= {row["kind"] for row in rows}
+
+
+def test_chapter_14_reads_the_kernel_that_was_measured():
+    notebook = read_notebook(ROOT / "notebooks" / "14_speed.ipynb")
+    shown = [source_of(cell) for cell in notebook["cells"] if source_of(cell).startswith("def loss_kernel")]
+    measured = (ROOT / "tools" / "measure" / "loss_kernel.py").read_text(encoding="utf-8")
+    assert len(shown) == 1 and f"@triton.jit\n{shown[0]}\n" in measured
