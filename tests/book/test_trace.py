@@ -1,13 +1,17 @@
 """tools/measure/trace: FLOPs and bytes of operations, kernels and what started them, host and device."""
 
+import json
+
 import pytest
 import torch
 
+from gptlib.config import PRESETS
 from gptlib.exercises.notebook import read_notebook, source_of
 from gptlib.roofline import step_flops
 from tools.chapters import ROOT
-from tools.measure import timeline as command
 from tools.measure import trace
+from tools.measure.profiles import profiled
+from tools.measure.sizes import TINY
 from tools.measure.steps import Variant, stepping
 
 TOKENS = torch.arange(4000) % 65
@@ -93,9 +97,9 @@ def test_what_lies_close_is_one_span():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a CPU's operations are looked at")
 def test_the_products_of_a_real_step_are_those_that_are_counted():
-    run = command.TINY
+    run = TINY
     with stepping(Variant(), "adamw", TOKENS, run) as step:
-        rows = trace.kernels(command.profiled(step))
+        rows = trace.kernels(profiled(step))
     products = sum(row["flops"] for row in rows if row["kind"] == "product")
     assert products == step_flops(run.model, run.train.batch_size)
     assert {"product", "elementwise", "reduction", "optimizer"} <= {row["kind"] for row in rows}
@@ -106,3 +110,31 @@ def test_chapter_14_reads_the_kernel_that_was_measured():
     shown = [source_of(cell) for cell in notebook["cells"] if source_of(cell).startswith("def loss_kernel")]
     measured = (ROOT / "tools" / "measure" / "loss_kernel.py").read_text(encoding="utf-8")
     assert len(shown) == 1 and f"@triton.jit\n{shown[0]}\n" in measured
+
+
+# --- the measurement that chapter 14 shows
+
+GPU = json.loads((ROOT / "data" / "runs" / "speed" / "gpu.json").read_text(encoding="utf-8"))
+
+
+def test_all_parts_were_measured_in_several_launches():
+    assert GPU["failed"] == {} and len(GPU["launches"]) >= 3
+    table = list(GPU["equality"]["differences"])
+    assert all(list(launch)[: len(table)] == table for launch in GPU["launches"])
+    assert set(GPU["profiles"]["kernels"]) >= {"plain loop", "bf16 products", "compiled"}
+
+
+def test_the_stored_kernels_make_the_products_that_are_counted():
+    rows = GPU["profiles"]["kernels"]["plain loop"]
+    preset = PRESETS["char-gpu"]
+    products = sum(row["flops"] for row in rows if row["kind"] == "product")
+    assert products == step_flops(preset.model, preset.train.batch_size)
+    busy = GPU["profiles"]["timelines"]["plain loop"]["busy_us"]
+    assert sum(row["us"] for row in rows) == pytest.approx(busy, rel=0.01)
+
+
+def test_no_product_is_faster_than_the_data_sheet():
+    for name, limit in (("plain loop", "float32"), ("compiled", "bfloat16")):
+        for row in GPU["profiles"]["kernels"][name]:
+            if row["kind"] == "product":
+                assert row["flops"] / row["us"] / 1e6 < GPU["sheet"][limit]
