@@ -17,7 +17,7 @@ def check_chunked_loss(chunked_loss):
     """The same loss and the same gradients as from all logits at once; no tensor of more than `rows` positions' logits.
 
     Hint: `hidden.flatten(0, 1)` is [B · T, C]; `.split(rows)` cuts it into chunks of `rows` rows and a shorter last one.
-    Hint: `next_token_loss(h[None], table, t[None])` is the mean of a chunk: times `len(t)` it is the sum. Divide once, at the end.
+    Hint: `F.cross_entropy(logits, t, reduction="sum")` adds up instead of taking the mean. Divide once, at the end.
     Hint: `checkpoint(f, h, t, use_reentrant=False)` calls f(h, t) now and again in the backward pass.
     """
 

@@ -7,7 +7,7 @@ def chunked_loss(hidden, table, targets, rows=1024):
     h, t = hidden.reshape(-1, hidden.shape[-1]), targets.reshape(-1)
 
     def part(h, t):
-        return F.cross_entropy(h @ table.T, t, reduction="sum")
+        return next_token_loss(h[None], table, t[None]) * len(t)
 
     total = 0.0
     for start in range(0, len(t), rows):
@@ -30,25 +30,17 @@ def chunked_loss(hidden, table, targets, rows=1024):
 }
 BUGS = {
     "chunked_loss": [
-        (" * len(t)", "", "multiplied by its length"),
+        (', reduction="sum")', ")", "multiplied by its length"),
         (" / targets.numel()", "", "sum over all positions"),
         ("targets.numel()", "len(targets)", "number of windows"),
         ("checkpoint(summed, h, t, use_reentrant=False)", "summed(h, t)", "kept for the backward pass"),
         ("hidden.flatten(0, 1).split(rows)", "hidden.flatten(0, 1).split(2 * rows)", ""),
-        (
-            "return next_token_loss(h[None], table, t[None]) * len(t)",
-            "return next_token_loss(h[None].detach(), table, t[None]) * len(t)",
-            "no gradient",
-        ),
-        (
-            "return next_token_loss(h[None], table, t[None]) * len(t)",
-            "return next_token_loss(h[None], table.detach(), t[None]) * len(t)",
-            "no gradient",
-        ),
-        ("return sum(", "return torch.tensor(sum(", "("),
+        ("h @ table.T", "h.detach() @ table.T", "no gradient"),
+        ("h @ table.T", "h @ table.detach().T", "no gradient"),
+        ("return sum(", "return 0.0 * sum(", "yours is 0"),
         (
             "return sum(checkpoint(summed, h, t, use_reentrant=False) for h, t in chunks) / targets.numel()",
-            "return next_token_loss(hidden, table, targets)",
+            "return F.cross_entropy((hidden @ table.T).flatten(0, 1), targets.flatten())",
             "chunk by chunk",
         ),
         (
