@@ -66,7 +66,7 @@ class BatchedAdamW(AdamW):
         torch._foreach_mul_(update, (-lr / correction_m).unbind())
         torch._foreach_add_(params, update)
 
-
+# %% ../notebooks/14_speed.ipynb #70b5378a
 class BatchedMuon(Muon):
     """Muon with matrices of the same shape stacked and moved together."""
 
@@ -114,7 +114,7 @@ def batched(optimizer) -> BatchedAdamW | BatchedMuon | OptimizerPair:
         return optimizer
     if type(optimizer) not in BATCHED:
         raise ValueError(f"{type(optimizer).__name__} has no batched version: use AdamW, Muon or a pair of them")
-    twin = BATCHED[type(optimizer)](optimizer.param_groups)  # the groups hold all settings
+    twin = BATCHED[type(optimizer)](optimizer.param_groups)
     twin.state.update(optimizer.state)
     return twin
 

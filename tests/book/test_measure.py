@@ -11,7 +11,7 @@ import torch
 
 from gptlib.config import PRESETS
 from tools.files import write_json
-from tools.measure import bench, characters, choice, compare, equivalence, gpt2_step, steps
+from tools.measure import bench, characters, choice, compare, equivalence, gpt2_step, steps, timeline
 from tools.measure.timing import mean_calls, row, single_calls
 
 no_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA GPU")
@@ -92,6 +92,7 @@ def test_what_is_missing_is_said(run, tmp_path, capsys):
         (equivalence, [tmp_path / "out.json"]),
         (gpt2_step, ["16"]),
         (compare, [tmp_path]),
+        (timeline, [tmp_path / "out.json"]),
     ):
         with pytest.raises(SystemExit) as refused:
             run(module, *arguments)

@@ -251,7 +251,9 @@ def test_what_is_imported_is_declared():
     for path in book_files():
         if path.suffix == ".py":
             names = declared if path.is_relative_to(ROOT / "gptlib") else declared | names_of(EXTRAS["dev"])
-            assert undeclared_imports(path.read_text(encoding="utf-8"), names) == [], path
+            # PyTorch's builds for CUDA bring Triton along
+            brought = ["triton"] if path == ROOT / "tools" / "measure" / "loss_kernel.py" else []
+            assert undeclared_imports(path.read_text(encoding="utf-8"), names) in ([], brought), path
     assert undeclared_imports("import numpy.linalg, json, pandas\nfrom . import x", {"numpy"}) == ["pandas"]
 
 

@@ -7,14 +7,17 @@ from tiny_model import model
 from gptlib.batched import BatchedAdamW, BatchedMuon
 from gptlib.block import MLP
 from gptlib.kernels import (
+    chunked_loss,
     fused_dropout,
     fused_kernels,
     fused_layer_norm,
     fused_linear,
     fused_mlp,
     fused_orthogonalise,
+    next_token_loss,
 )
 from gptlib.layers import Dropout, LayerNorm, Linear
+from gptlib.loss import cross_entropy
 
 
 @pytest.mark.parametrize("dtype, tolerance", [(torch.float64, 1e-12), (torch.float32, 1e-5)])
@@ -106,3 +109,32 @@ def test_kernels_are_swapped_on_one_model_and_put_back_also_after_an_error():
         raise RuntimeError("stop")
     assert {name: part.forward for name, part in ours.named_modules()} == own
     assert not any("forward" in vars(part) for part in ours.modules())
+
+
+# --- the loss in chunks
+
+
+@pytest.mark.parametrize("vocab", [11, 1500])
+@pytest.mark.parametrize("rows", [1, 4, 7, 100])
+def test_the_loss_in_chunks_is_the_loss(vocab, rows):
+    g = torch.Generator().manual_seed(rows)
+    hidden = torch.randn(3, 7, 5, generator=g, dtype=torch.float64).requires_grad_()
+    table = torch.randn(vocab, 5, generator=g, dtype=torch.float64).requires_grad_()
+    targets = torch.randint(vocab, (3, 7), generator=g)
+    ours, theirs = chunked_loss(hidden, table, targets, rows), cross_entropy(hidden @ table.T, targets)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    for a, b in zip(*(torch.autograd.grad(loss, [hidden, table]) for loss in (ours, theirs)), strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+
+
+def test_the_loss_in_chunks_under_autocast_computes_in_16_bits_again_in_the_backward_pass():
+    g = torch.Generator().manual_seed(0)
+    hidden = torch.randn(2, 8, 16, generator=g).requires_grad_()
+    table = torch.randn(40, 16, generator=g).requires_grad_()
+    targets = torch.randint(40, (2, 8), generator=g)
+    grads = []
+    for loss_fn in (next_token_loss, lambda h, w, t: chunked_loss(h, w, t, rows=4)):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = loss_fn(hidden, table, targets)
+        grads.append(torch.autograd.grad(loss, hidden)[0])
+    torch.testing.assert_close(*grads, rtol=0.02, atol=1e-4)

@@ -33,6 +33,7 @@ class Variant:
 
     threads: int = 1
     precision: str = "fp32"
+    tf32: bool = False  # float32 products by the matrix units, whose factors have 10 bits after the point
     waits: bool = True  # for each batch and each loss
     fused_attention: bool = False
     batched: bool = False  # the optimizer
@@ -49,7 +50,8 @@ def variants() -> list[tuple[str, Variant]]:
         table.append((name, dataclasses.replace(table[-1][1], **what)))
 
     if DEVICE.type == "cuda":
-        then("nobody waits for the GPU", waits=False)
+        then("no number is read", waits=False)
+        then("TF32 products", tf32=True)
         then("bf16 products", precision="auto")
     else:
         then(f"{os.cpu_count()} threads instead of 1", threads=os.cpu_count())
@@ -107,30 +109,44 @@ def bench_steps() -> list[dict]:
 
 def step_times(variant: Variant, optimizer: str, tokens: torch.Tensor) -> tuple[list[float], float]:
     """Times of one step, and how long the first one took, which includes compiling and recording."""
-    config = dataclasses.replace(PRESET.train, optimizer=optimizer, precision=variant.precision)
-    shape = PRESET.model if variant.dropout else dataclasses.replace(PRESET.model, dropout=0.0)
+    with stepping(variant, optimizer, tokens) as step:
+        (first,) = single_calls(step, 1)
+        return mean_calls(step, repeats=5, calls=20 if DEVICE.type == "cuda" else 4), first
+
+
+@contextlib.contextmanager
+def stepping(variant: Variant, optimizer: str, tokens: torch.Tensor, run=PRESET):
+    """A function that takes the next step of a fresh run of this kind: its loss; it has `.trainer`."""
+    config = dataclasses.replace(run.train, optimizer=optimizer, precision=variant.precision)
+    shape = run.model if variant.dropout else dataclasses.replace(run.model, dropout=0.0)
     torch.set_num_threads(variant.threads)
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high" if variant.tf32 else "highest")
     model = GPT(shape, torch.Generator().manual_seed(1)).to(DEVICE).train()
     trainer = Trainer(model, config, batched_optimizer if variant.batched else None)
     for block in trainer.model.h:
         block.attn.fused = variant.fused_attention
     drawn_from = tokens.cpu() if variant.waits else tokens
-    batches = Batches(drawn_from, config.batch_size, PRESET.model.block_size, 1)
+    batches = Batches(drawn_from, config.batch_size, run.model.block_size, 1)
     step_fn = variant.step_fn() if variant.step_fn else whole_step
     number = iter(range(10**9))
 
     def step():
         set_learning_rate(trainer.optimizer, 0.1)
         x, y = (t.to(DEVICE) for t in batches.at(next(number)))
-        loss, _ = step_fn(trainer, x, y)
+        loss, *_ = step_fn(trainer, x, y)
         if variant.waits:
             loss.item()
+        return loss
 
-    with contextlib.ExitStack() as replacements:
-        if variant.kernels:
-            replacements.enter_context(fused_kernels(trainer.model, trainer.optimizer))
-        (first,) = single_calls(step, 1)
-        return mean_calls(step, repeats=5, calls=20 if DEVICE.type == "cuda" else 4), first
+    step.trainer = trainer
+    try:
+        with contextlib.ExitStack() as replacements:
+            if variant.kernels:
+                replacements.enter_context(fused_kernels(trainer.model, trainer.optimizer))
+            yield step
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def product_times(dtype: torch.dtype) -> list[float]:

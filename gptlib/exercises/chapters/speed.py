@@ -7,41 +7,102 @@ from gptlib.exercises.answer import close, expect_close, kind, number, parts, te
 from gptlib.exercises.limits import stream
 
 
-@exercise(difficulty=1, minutes=10)
-def product_time(attempt):
-    """attempt(m, k, n, width, peak, bandwidth) -> (seconds, limited by memory)."""
-    for case in (
-        (1024, 1024, 1024, 4, 1e11, 2e10),
-        (100, 10, 100, 8, 1e12, 1e9),
-        (1, 384, 1536, 2, 1e11, 2e10),
-        (7, 5, 3, 4, 1e9, 1e9),
-        (64, 8, 512, 2, 1e12, 1e11),
-        (300, 200, 100, 4, 5e10, 4e9),
-    ):
-        m, k, n, width, peak, bandwidth = case
-        computing = 2 * m * k * n / peak
-        moving = width * (m * k + k * n + m * n) / bandwidth
-        time, by_memory = parts(attempt(*case), "seconds", "True or False")
-        mistakes = {
-            "computing and moving overlap: the longer time counts, not the sum": computing + moving,
-            "the longer of the two times counts, not the shorter": moving,
-            "memory is left out: moving the numbers takes longer": computing,
-            "each product is a multiplication and an addition: 2 FLOPs": max(computing / 2, moving),
-            "a number has `width` bytes: multiply by it": max(computing, moving / width),
-            "the result is written too: m · n more numbers": (
-                max(computing, width * (m * k + k * n) / bandwidth)
-            ),
-            "only the result is counted: the two matrices are read": (
-                max(computing, width * m * n / bandwidth)
-            ),
-        }
-        where = f"for {case}: "
-        expect_close(number(time, "the time"), max(computing, moving), mistakes, where)
-        limits = "limits" if by_memory else "does not limit"
-        expect(
-            bool(by_memory) == (moving > computing),
-            f"{where}moving takes {moving:.2e} s and computing {computing:.2e} s, you say memory {limits} it",
+@exercise(difficulty=2, minutes=15)
+def predicted_step(attempt):
+    """attempt(kernels, host, faster, host_faster) -> (milliseconds, "device" or "host")."""
+    cases = [
+        ([("product", 20.0), ("elementwise", 10.0)], 14.0, {"product": 10}, 1.0),
+        ([("product", 27.0), ("elementwise", 23.0), ("product", 6.0)], 30.0, {"product": 7}, 1.0),
+        ([("product", 40.0), ("elementwise", 20.0)], 14.0, {"product": 2}, 1.0),
+        ([("product", 2.0), ("reduction", 1.0), ("elementwise", 4.0)], 11.0, {}, 5.0),
+        (
+            [("product", 2.0), ("reduction", 3.0), ("elementwise", 4.0)],
+            11.0,
+            {"elementwise": 8, "reduction": 2},
+            2.0,
+        ),
+        ([("attention", 7.0), ("elementwise", 18.0)], 28.0, {"attention": 3, "optimizer": 9}, 1.75),
+    ]
+    rows, found, said = [], [], []
+    for kernels, host, faster, host_faster in cases:
+        rows.append(
+            {
+                "before": sum(ms for _, ms in kernels),
+                "device": sum(ms / faster.get(kind, 1) for kind, ms in kernels),
+                "launches": host / host_faster,
+                "host": host,
+                "named": sum(ms / faster[kind] for kind, ms in kernels if kind in faster),
+                "unnamed": sum(ms for kind, ms in kernels if kind not in faster),
+                "most": max(faster.values(), default=1),
+            }
         )
+        ms, decides = parts(attempt(kernels, host, faster, host_faster), "milliseconds", '"device" or "host"')
+        found.append(number(ms, "the milliseconds"))
+        said.append(decides)
+    before, device, launches, host, named, unnamed, most = torch.tensor(
+        [list(row.values()) for row in rows]
+    ).T
+    right = torch.maximum(device, launches)
+    mistakes = {
+        "host and device overlap: the longer one counts, not the sum": device + launches,
+        "the longer of the two counts, not the shorter": torch.minimum(device, launches),
+        "the host is left out: it may need longer than the device": device,
+        "the device is left out: its kernels may take longer than the host": launches,
+        "nothing got faster: divide each kernel by the factor of its kind": torch.maximum(before, launches),
+        "the host's launches got faster too: divide by host_faster": torch.maximum(device, host),
+        "kinds that `faster` does not name stay as they are, and count": torch.maximum(named, launches),
+        "what gets faster does not vanish: divide, do not leave out": torch.maximum(unnamed, launches),
+        "a factor belongs to its kind alone, not to all kernels": torch.maximum(before / most, launches),
+    }
+    expect_close(torch.tensor(found), right, mistakes, f"{len(cases)} steps: ")
+    for case, decides, row in zip(cases, said, rows, strict=True):
+        longer = "device" if row["device"] > row["launches"] else "host"
+        times = f"the device takes {row['device']:.1f} ms, the host {row['launches']:.1f}"
+        expect(decides == longer, f'for {case}: {times}: "{longer}" decides, you say {decides!r}')
+    plain = attempt([("product", 20.0)], 14.0, {})
+    expect_close(number(plain[0]), 20.0, where="without host_faster the launches stay as they are: ")
+
+
+CHANGES = ("precision", "fuse", "record", "no_reads", "nothing")
+SAVES = {"A": "precision", "B": "fuse", "C": "record", "D": "no_reads", "E": "nothing"}
+AGAINST = {  # what the numbers say against a change
+    ("A", "fuse"): "only 16 of 88 ms go number by number; the products are 70",
+    ("A", "record"): "the device has 88 of 90 ms of work: without the host the step is hardly shorter",
+    ("A", "no_reads"): "the device has 88 of 90 ms of work: it does not wait for the host",
+    ("A", "nothing"): "70 ms are products in float32, which the matrix units do not take",
+    ("B", "precision"): "the products are in bf16 already, and only 3 of 27 ms",
+    ("B", "record"): "without the host, 27 ms of the device's work are left",
+    (
+        "B",
+        "no_reads",
+    ): "31 ms are little more than the device's 27 and the host's 28: nobody waits for a number",
+    ("B", "nothing"): "24 of 27 ms go number by number through tensors, in 2,198 kernels",
+    ("C", "precision"): "the products are in bf16 already, and only 2 ms",
+    ("C", "fuse"): "the device's 7 ms do not decide, the host's 11 do",
+    ("C", "no_reads"): "12 ms are little more than the host's 11: no time is lost with reads",
+    ("C", "nothing"): "the device works only 7 of 12 ms: it waits for the host",
+    ("D", "precision"): "30 ms are far more than the device's 8: products do not decide",
+    ("D", "fuse"): "30 ms are far more than the device's 8: its kernels do not decide",
+    ("D", "record"): "a recording cannot hold a read: first the reads must go, and then 9 ms are left",
+    ("D", "nothing"): "30 ms are far more than device and host need: they wait for each other",
+    ("E", "precision"): "the products are in bf16 already",
+    ("E", "fuse"): "only 5 of 33 ms go number by number: without them 28 would be left",
+    ("E", "record"): "it is recorded already: the host needs 1 ms",
+    ("E", "no_reads"): "35 ms are little more than the device's 33: nobody waits",
+}
+
+
+@exercise(difficulty=2, minutes=15)
+def diagnosis(attempt):
+    """attempt() -> for each of the five steps the change that saves the most."""
+    found = attempt()
+    expect(isinstance(found, dict), f'return a dictionary {{"A": "…", …}}, not {kind(found)}')
+    missing = sorted(SAVES.keys() - found.keys())
+    expect(not missing, f"no change for step {', '.join(missing)}")
+    for step, right in SAVES.items():
+        said = found[step]
+        expect(said in CHANGES, f"step {step}: {said!r} is none of the keys: {', '.join(CHANGES)}")
+        expect(said == right, f"step {step}, {said!r}: {AGAINST.get((step, said))}")
 
 
 class Tape:

@@ -4,25 +4,51 @@ import numpy as np
 import torch
 
 
-def rate_first(m, k, n, width, peak, bandwidth):
-    """From the intensity: the rate that the roof allows."""
-    flops, moved = 2 * m * k * n, width * (m * k + k * n + m * n)
-    rate = min(peak, bandwidth * flops / moved)
-    return flops / rate, flops / moved < peak / bandwidth
-
-
-def longest(
-    m, k, n, width, peak, bandwidth, *, flops=2, bytes_each=None, moved=None, combine=max, exchanged=False
+def step_with(
+    combine=max,
+    keep_unnamed=True,
+    divide=True,
+    host_too=True,
+    first_only=False,
+    all_kernels=False,
+    swapped=False,
 ):
-    """From the two times, with switches for the bugs."""
-    computing = flops * m * k * n / peak
-    numbers = m * k + k * n + m * n if moved is None else moved(m, k, n)
-    moving = (bytes_each or width) * numbers / bandwidth
-    return combine(computing, moving), (moving > computing) != exchanged
+    """The predicted step, with switches for the bugs."""
+
+    def step(kernels, host, faster, host_faster=1.0):
+        if not keep_unnamed:
+            kernels = [(kind, ms) for kind, ms in kernels if kind in faster]
+        if not divide:
+            device = sum(ms for kind, ms in kernels if kind not in faster)
+        elif all_kernels:
+            device = sum(ms for _, ms in kernels) / max(faster.values(), default=1)
+        else:
+            device = sum(ms / faster.get(kind, 1) for kind, ms in kernels)
+        launches = host / host_faster if host_too else host
+        decides = "device" if (device > launches) != swapped else "host"
+        return combine(device, launches), decides
+
+    return step
 
 
-def time_with(**switches):
-    return lambda *given: longest(*given, **switches)
+def by_kind(kernels, host, faster, host_faster=1.0):
+    """Sums by kind first; NumPy's number, in a list."""
+    total = {}
+    for kind, ms in kernels:
+        total[kind] = total.get(kind, 0.0) + ms
+    for kind, factor in faster.items():
+        if kind in total:
+            total[kind] /= factor
+    times = {"device": np.sum(list(total.values())), "host": np.float64(host) / host_faster}
+    name = max(times, key=times.get)
+    return [times[name], name]
+
+
+RIGHT_CHANGES = {"A": "precision", "B": "fuse", "C": "record", "D": "no_reads", "E": "nothing"}
+
+
+def with_change(step, change):
+    return lambda: {**RIGHT_CHANGES, step: change}
 
 
 def with_slices(record, function, x):
@@ -212,25 +238,39 @@ def combined_with(**switches):
 
 
 ALTERNATIVES = {
-    "product_time": [rate_first, lambda *given: list(map(np.float32, longest(*given)))],
+    "predicted_step": [by_kind, lambda *given: list(step_with()(*given))],
+    "diagnosis": [lambda: dict(reversed(RIGHT_CHANGES.items())), lambda: {**RIGHT_CHANGES, "F": "fuse"}],
     "recorded": [with_slices, replayed_at_once],
     "one_pass": [welford, in_float64, lambda chunks: torch.tensor(welford(chunks))],
 }
 
 BUGS = {
-    "product_time": {
-        "the sum of both times": (time_with(combine=lambda a, b: a + b), "not the sum"),
-        "the shorter time": (time_with(combine=min), "not the shorter"),
-        "one FLOP for each product": (time_with(flops=1), "2 FLOPs"),
-        "numbers instead of bytes": (time_with(bytes_each=1), "`width` bytes"),
-        "the result is not written": (
-            time_with(moved=lambda m, k, n: m * k + k * n),
-            "the result is written",
+    "predicted_step": {
+        "the sum of both": (step_with(combine=lambda a, b: a + b), "not the sum"),
+        "the shorter one": (step_with(combine=min), "not the shorter"),
+        "the device alone": (step_with(combine=lambda a, b: a), "the host is left out"),
+        "the host alone": (step_with(combine=lambda a, b: b), "the device is left out"),
+        "forgets the launches' factor": (step_with(host_too=False), "host_faster"),
+        "drops the kinds that stay": (step_with(keep_unnamed=False), "stay as they are"),
+        "takes the faster ones away": (step_with(divide=False), "does not vanish"),
+        "one factor for all kernels": (step_with(all_kernels=True), "belongs to its kind"),
+        "names the wrong one": (step_with(swapped=True), "decides, you say"),
+        "only the milliseconds": (lambda *given: step_with()(*given)[0], "2 values"),
+        "nothing gets faster": (
+            lambda kernels, host, faster, host_faster=1.0: step_with()(kernels, host, {}, host_faster),
+            "nothing got faster",
         ),
-        "the matrices are not read": (time_with(moved=lambda m, k, n: m * n), "the two matrices are read"),
-        "memory forgotten": (time_with(moved=lambda m, k, n: 0), "memory is left out"),
-        "limits the wrong way round": (time_with(exchanged=True), "you say memory"),
-        "only the seconds": (lambda *given: longest(*given)[0], "2 values"),
+    },
+    "diagnosis": {
+        "the kernels of a step of products": (with_change("A", "fuse"), "70"),
+        "records where the device decides": (with_change("B", "record"), "27 ms"),
+        "shorter numbers where they are short": (with_change("B", "precision"), "in bf16 already"),
+        "fuses where the host decides": (with_change("C", "fuse"), "the host's 11"),
+        "records a step with reads": (with_change("D", "record"), "cannot hold a read"),
+        "changes what is near the ceiling": (with_change("E", "fuse"), "5 of 33"),
+        "a key that is none": (with_change("C", "graph"), "none of the keys"),
+        "a step is missing": (lambda: {"A": "precision"}, "B, C, D, E"),
+        "a list": (lambda: list(RIGHT_CHANGES.values()), "a dictionary"),
     },
     "recorded": {
         "rebinds the buffer": (rebinds, "belongs to the example"),
