@@ -16,13 +16,13 @@ import gptlib
 from gptlib.checkpoint import CheckpointError
 from gptlib.commands.evaluate import Evaluate, run_evaluate
 from gptlib.commands.export import Export, run_export
+from gptlib.commands.options import PRESETS
 from gptlib.commands.mine import Mine, run_mine
 from gptlib.commands.plot import Plot, run_plot
 from gptlib.commands.presets import Presets, run_presets
 from gptlib.commands.resume import Resume, run_resume, settings_before
 from gptlib.commands.sample import Sample, run_sample
 from gptlib.commands.train import Train, run_train
-from gptlib.config import PRESETS
 from gptlib.training import TrainingError
 
 PROGRAM = "python\u00a0-m\u00a0gptlib"  # no-break spaces: tyro's hints keep only the first word

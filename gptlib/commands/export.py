@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from gptlib.commands.model import model_named
 from gptlib.files import replacing, write_text
 from gptlib.gpt import GPTConfig
+from gptlib.modern import build_model
 from gptlib.tokenizer import BPETokenizer
 
 
@@ -28,7 +29,7 @@ def run_export(args: Export) -> None:
     _, checkpoint = model_named(args.checkpoint)
     if args.out.exists():
         raise ValueError(f"{args.out} exists already: nothing was overwritten; choose another folder")
-    model, tokenizer = checkpoint.build_model(), checkpoint.tokenizer
+    model, tokenizer = checkpoint.build_model(build_model), checkpoint.tokenizer
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(args.out) as folder:
         folder.mkdir()

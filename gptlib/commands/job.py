@@ -17,7 +17,8 @@ from gptlib.commands.sample import sample_text
 from gptlib.commands.text import TEXTS, tokenizer_name
 from gptlib.config import TrainConfig
 from gptlib.data import Batches, Corpus, split
-from gptlib.gpt import GPT, GPTConfig
+from gptlib.gpt import GPTConfig
+from gptlib.modern import build_model
 from gptlib.runs import (
     MetricsLog,
     StopSignals,
@@ -55,7 +56,7 @@ def carry_out(job: Job, start: TrainState | None = None) -> None:
     tokens = encoded(job, texts)
     step_fn = step_function(job)
     choose_threads(job.device)
-    model = GPT(job.model, torch.Generator().manual_seed(job.train.seed)).to(job.device)
+    model = build_model(job.model, torch.Generator().manual_seed(job.train.seed)).to(job.device)
     new = job.folder is None or not job.folder.exists()
     folder = job.folder or next_free(Path("runs"), job.preset if job.corpus.name in TEXTS else "own")
     try:

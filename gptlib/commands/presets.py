@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import torch
 
-from gptlib.config import PRESETS
-from gptlib.gpt import GPT
+from gptlib.commands.options import PRESETS
+from gptlib.modern import build_model
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ def run_presets(args: Presets) -> None:
     )
     for name, preset in PRESETS.items():
         with torch.device("meta"):
-            weights = sum(p.numel() for p in GPT(preset.model).parameters())
+            weights = sum(p.numel() for p in build_model(preset.model).parameters())
         model, how = preset.model, preset.train
         shape, work = f"{model.n_layer:2} × {model.n_embd}", f"{how.max_steps:,} × {how.batch_size}"
         size = f"{weights / 1e6:.1f} M"
