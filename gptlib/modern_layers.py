@@ -6,7 +6,7 @@ __all__ = ['RMSNorm', 'relu2', 'swiglu', 'mlp_width', 'ModernMLP', 'soft_cap', '
 # %% ../notebooks/16_since_gpt2.ipynb #fa63fa7a
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from .attention import AttentionCache, attention_weights, causal_mask
@@ -99,7 +99,7 @@ def repeat_heads(x: Float[Tensor, "B n_kv_head S head_size"], groups: int) -> Fl
 
     Ainslie et al., "GQA: Training Generalized Multi-Query Transformer Models" (2023).
     """
-    return x.repeat_interleave(groups, dim=1)
+    return x[:, :, None].expand(-1, -1, groups, -1, -1).flatten(1, 2)
 
 # %% ../notebooks/16_since_gpt2.ipynb #c7d6da88
 class ModernAttention(nn.Module):
