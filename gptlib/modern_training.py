@@ -25,7 +25,7 @@ def stable_schedule(
         return max_lr * (step + 1) / warmup_steps
     decay_steps = decay_share * max_steps
     left = (max_steps - 1 - step) / decay_steps  # the share of the decay that is still to come
-    return min_lr + (max_lr - min_lr) * min(1.0, max(0.0, left))
+    return min_lr + (max_lr - min_lr) * min(1.0, left)
 
 
 class WithSchedule:

@@ -16,7 +16,7 @@ class Presets:
 def run_presets(args: Presets) -> None:
     """One line a preset."""
     print(
-        f"{'':14} {'weights':>8}  {'layers × width':14}  {'context':>7}  {'steps × batch':14}  optimizer  tokens"
+        f"{'':15} {'weights':>8}  {'layers × width':14}  {'context':>7}  {'steps × batch':14}  optimizer  tokens"
     )
     for name, preset in PRESETS.items():
         with torch.device("meta"):
@@ -25,5 +25,5 @@ def run_presets(args: Presets) -> None:
         shape, work = f"{model.n_layer:2} × {model.n_embd}", f"{how.max_steps:,} × {how.batch_size}"
         size = f"{weights / 1e6:.1f} M"
         print(
-            f"{name:14} {size:>8}  {shape:14}  {model.block_size:7}  {work:14}  {how.optimizer:9}  {preset.tokenizer}"
+            f"{name:15} {size:>8}  {shape:14}  {model.block_size:7}  {work:14}  {how.optimizer:9}  {preset.tokenizer}"
         )

@@ -1,6 +1,6 @@
 """The board of chapter 16: one change at a time, on tenths of the training text.
 
-`python -m tools.measure.since OUT [--parts board more candidates small] [--limit-s SECONDS]`
+`python -m tools.measure.since OUT [--parts board more candidates third small] [--limit-s SECONDS]`
 
 One process per GPU; they share the list of work. Each appends a line to OUT/since-gpuN.jsonl after every
 run. What is recorded there is not run again, and after --limit-s seconds no new run begins. The validation
@@ -9,7 +9,8 @@ split is never looked at: a run trains without one tenth of the training text an
 board       the base, each change by itself, the full set, the full set without one: three pairs of seed
             and tenth
 more        of the same: two more pairs where the effect exceeds its deviation; all again in equal seconds
-candidates  settings of the preset at its full length, on three tenths
+candidates  settings of the preset at its full length, on two tenths
+third       the same on a third one
 small       the board with a third of the weights
 """
 
@@ -40,7 +41,7 @@ from gptlib.training import train
 from tools.measure import DEVICE, characters, command_line
 from tools.measure.choice import without_tenth
 
-PARTS = ("board", "more", "candidates", "small")
+PARTS = ("board", "more", "candidates", "third", "small")
 PAIRS = ((1, 2), (2, 5), (3, 8), (4, 1), (5, 6))  # seed and tenth; the first three of each row of the board
 SHAPE = dict(vocab_size=65, block_size=256, n_layer=6, n_head=6, n_embd=384, dropout=0.15)
 SMALL = {**SHAPE, "n_layer": 5, "n_embd": 240}  # 3.5 M weights instead of 10.8 M
@@ -68,6 +69,7 @@ SINGLE = {  # changes of GPT-2's block, each by itself
     "shortcuts": {"shortcuts": True},
 }
 WIDER = {"n_kv_head": 2, "mlp_width": 1536 + 256}  # what grouped queries save goes into the MLP
+WIDER_SWIGLU = {"n_kv_head": 2, "mlp_width": 1024 + 168}  # the same for three matrices
 TRAINING = {  # changes of the training
     "AdamW instead of Muon": {"optimizer": "adamw", "learning_rate": 1e-3},
     "warm-up, stable, decay": {"schedule": "stable"},
@@ -99,16 +101,14 @@ ROPE = {"bias": False, "position": "rope"}
 HELPED = "what helped"  # stands for the changes that the board chooses
 AS_BEST = {"decay": "cosine", "min_learning_rate": 1e-5, "weight_decay": 0.1}  # as char-gpu-best is trained
 CANDIDATES = {  # of the preset: a model with dropout 0.3 if it names no other; changes of LONG
+    "all, ReLU², wider": ({**FULL, "mlp": "relu2", **WIDER}, [{}, {"weight_decay": 0.35}]),
+    "all, ReLU², wider, dropout 0.4": ({**FULL, "mlp": "relu2", **WIDER, "dropout": 0.4}, [{}]),
+    "RoPE, soft-cap, dropout 0.35": ({**ROPE, "cap": 15.0, "dropout": 0.35}, [{}]),
+    "all but QK-norm, wider": ({**FULL, "qk_norm": False, **WIDER_SWIGLU}, [{}]),
     "RoPE": (ROPE, [{}, AS_BEST]),
+    "RoPE, RMSNorm, untied": ({**ROPE, "norm": "rms", "tied": False}, [{}, {"weight_decay": 0.1}]),
     "what helped": ({HELPED: True}, [{}, {"weight_decay": 0.35}]),
     "what helped, dropout 0.35": ({HELPED: True, "dropout": 0.35}, [{}, {"weight_decay": 0.35}]),
-    "RoPE, RMSNorm, untied": ({**ROPE, "norm": "rms", "tied": False}, [{}, {"weight_decay": 0.1}]),
-    "what helped, dropout 0.4": ({HELPED: True, "dropout": 0.4}, [{}, {"weight_decay": 0.1}]),
-    "RoPE, RMSNorm, QK-norm, shortcuts": (
-        {**ROPE, "norm": "rms", "qk_norm": True, "shortcuts": True},
-        [{}],
-    ),
-    "RoPE, ReLU²": ({**ROPE, "mlp": "relu2"}, [{}]),
     "all, heads as before": ({**FULL, "n_kv_head": None}, [{}]),
     "char-gpu-best": ({"bias": False}, [AS_BEST]),
 }
@@ -254,11 +254,11 @@ def evaluated(model: ModernGPT, config: TrainConfig, tokens: torch.Tensor) -> fl
 def wanted(unit: Unit, out: Path, how: Callable) -> Iterator[tuple[int, str, dict, int | None]]:
     """The runs that a unit lacks: pair, kind, changes of the training, steps if not those of its part."""
     found = records(out)
-    if unit.part == "candidates":
+    if unit.part.endswith("candidates"):
         for changes in unit.runs:
             kind = json.dumps(changes)
-            for pair in range(3):
-                if pair not in of(found, unit.part, unit.name, kind):
+            for pair in range(3) if unit.part.startswith("more") else range(2):
+                if pair not in of(found, "candidates", unit.name, kind):
                     yield pair, kind, changes, None
         return
     part, changes = unit.part.removeprefix("more "), unit.runs[0][1] if unit.runs else {}
@@ -290,11 +290,12 @@ def units_of(part: str, out: Path, shape: dict, small: dict) -> list[Unit]:
         return rows(small, "small")
     if part == "more":
         return [dataclasses.replace(unit, part="more board") for unit in rows(shape, "board")]
+    part = "more candidates" if part == "third" else part
     units, helped = [], what_helped(records(out))
     for name, (model, runs) in CANDIDATES.items():
         model = dict(model)
         change = helped if model.pop(HELPED, False) else {}
-        units.append(Unit("candidates", name, {**shape, "dropout": 0.3, **change, **model}, runs))
+        units.append(Unit(part, name, {**shape, "dropout": 0.3, **change, **model}, runs))
     return units
 
 
