@@ -134,6 +134,8 @@ def rows(shape: dict, part: str) -> list[Unit]:
     models["all, ReLU² for SwiGLU"] = {**full, "mlp": "relu2"}
     wider = {**WIDER, "mlp_width": WIDER["mlp_width"] * shape["n_embd"] // 384}
     models["grouped queries, wider MLP"] = {**shape, **wider}
+    still = {**shape, "dropout": 0.0}  # whether attention without positions reads them off the dropout
+    models |= {"no dropout": still, "no dropout, no positions": {**still, "position": "none"}}
     units = [Unit(part, name, model) for name, model in models.items()]
     return units + [Unit(part, name, {**shape}, [(None, change)]) for name, change in TRAINING.items()]
 
