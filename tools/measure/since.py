@@ -30,6 +30,7 @@ from pathlib import Path
 import torch
 
 from gptlib.batched import batched_optimizer
+from gptlib.board import paired, read_runs, runs_of
 from gptlib.config import PRESETS, TrainConfig
 from gptlib.modern import ModernGPT
 from gptlib.modern_config import ModernConfig
@@ -140,27 +141,6 @@ def rows(shape: dict, part: str) -> list[Unit]:
     return units + [Unit(part, name, {**shape}, [(None, change)]) for name, change in TRAINING.items()]
 
 
-def records(out: Path) -> list[dict]:
-    """All runs that are recorded below OUT; a line that was cut off is left out."""
-    found = []
-    for path in sorted(out.glob("since-*.jsonl")):
-        for line in path.read_text(encoding="utf-8").splitlines():
-            with contextlib.suppress(ValueError):
-                found.append(json.loads(line))
-    return found
-
-
-def of(found: list[dict], part: str, name: str, kind: str = "steps") -> dict[int, dict]:
-    """The recorded runs of one row, by pair."""
-    return {r["pair"]: r for r in found if (r["part"], r["name"], r["kind"]) == (part, name, kind)}
-
-
-def effects(found: list[dict], part: str, name: str, than: str = "base", kind: str = "steps") -> list[float]:
-    """Loss of a row minus that of another, for each pair of seed and tenth that both have."""
-    ours, theirs = of(found, part, name, kind), of(found, part, than, kind)
-    return [ours[pair]["val_loss"] - theirs[pair]["val_loss"] for pair in sorted(ours.keys() & theirs.keys())]
-
-
 def exceeds(differences: list[float]) -> bool:
     """Whether the mean of paired differences is larger than their standard deviation."""
     return len(differences) > 1 and abs(statistics.mean(differences)) > statistics.stdev(differences)
@@ -170,10 +150,10 @@ def what_helped(found: list[dict]) -> dict:
     """The changes of the full set that lowered the loss of all of the first three pairs by themselves."""
     helped = {"position": "rope", "bias": False}
     for name, value in FULL.items():
-        differences = effects(found, "board", NAMES[name])
+        differences = paired(found, "board", NAMES[name])
         if differences and max(differences) < 0 and name != "n_kv_head":
             helped[name] = value
-    relu2, swiglu = (effects(found, "board", name) for name in ("ReLU²", "SwiGLU"))
+    relu2, swiglu = (paired(found, "board", name) for name in ("ReLU²", "SwiGLU"))
     if relu2 and max(relu2) < 0 and (not swiglu or statistics.mean(relu2) < statistics.mean(swiglu)):
         helped["mlp"] = "relu2"
     return helped
@@ -190,7 +170,21 @@ class Runner:
         torch._dynamo.config.accumulated_recompile_limit = 4096
         torch._dynamo.config.automatic_dynamic_shapes = False  # another shape is another model here
         self.path, self.tokens, self.how = out / f"since-gpu{worker}.jsonl", tokens, how
+        self.times = {}  # milliseconds of a step, by model and training
         self.step = CapturedStep() if DEVICE.type == "cuda" else fused_step
+
+    def step_ms(self, model: dict, changes: dict) -> float:
+        """How long a step of this model takes in this process, from a short run that is not recorded."""
+        key = json.dumps([model, changes])
+        if key not in self.times:
+            changes = {n: value for n, value in changes.items() if n not in ("schedule", "average")}
+            config = dataclasses.replace(self.how("board"), **changes)
+            config = dataclasses.replace(config, max_steps=min(120, config.max_steps), eval_interval=0)
+            gpt = ModernGPT(ModernConfig(**model)).to(DEVICE)
+            text = self.tokens.to(DEVICE)
+            result = train(gpt, text, text[:300], config, step_fn=self.step, optimizer_fn=batched_optimizer)
+            self.times[key] = median_ms(result.records, config, gpt.config.block_size)
+        return self.times[key]
 
     def run(self, unit: Unit, pair: int, kind: str, changes: dict, steps: int | None = None) -> None:
         """Train and append what it came to."""
@@ -208,7 +202,6 @@ class Runner:
         if tail:
             tail.put_into(model)
         first = result.records[0]["seconds"]
-        speeds = [row["tokens_per_second"] for row in result.records[1:] if "tokens_per_second" in row]
         record = {
             "part": unit.part,
             "name": unit.name,
@@ -220,9 +213,7 @@ class Runner:
             "steps": config.max_steps,
             "seconds": round(result.seconds - first, 2),
             "set_up_seconds": round(first, 2),
-            "step_ms": round(
-                1e3 * config.batch_size * model.config.block_size / statistics.median(speeds), 3
-            ),
+            "step_ms": median_ms(result.records, config, model.config.block_size),
             "parameters": sum(p.numel() for p in model.parameters()),
             "curve": [
                 [row["step"], round(row["val_loss"], 5)] for row in result.records if "val_loss" in row
@@ -243,6 +234,12 @@ class Runner:
         print(f"{say} set up {record['set_up_seconds']} s, all {spent} s", flush=True)
 
 
+def median_ms(records: list[dict], config: TrainConfig, block_size: int) -> float:
+    """The median milliseconds of a step, from the speeds in a run's records but the first."""
+    speeds = [row["tokens_per_second"] for row in records[1:] if "tokens_per_second" in row]
+    return round(1e3 * config.batch_size * block_size / statistics.median(speeds), 3)
+
+
 def evaluated(model: ModernGPT, config: TrainConfig, tokens: torch.Tensor) -> float:
     """The exact loss of a model, computed as `train` does."""
     progress = Progress(Trainer(model, config, batched_optimizer), None)
@@ -253,35 +250,36 @@ def evaluated(model: ModernGPT, config: TrainConfig, tokens: torch.Tensor) -> fl
 # --- the list of work
 
 
-def wanted(unit: Unit, out: Path, how: Callable) -> Iterator[tuple[int, str, dict, int | None]]:
+def wanted(
+    unit: Unit, out: Path, how: Callable, step_ms: Callable
+) -> Iterator[tuple[int, str, dict, int | None]]:
     """The runs that a unit lacks: pair, kind, changes of the training, steps if not those of its part."""
-    found = records(out)
+    found = read_runs(out)
     if unit.part.endswith("candidates"):
         for changes in unit.runs:
             kind = json.dumps(changes)
             for pair in range(3) if unit.part.startswith("more") else range(2):
-                if pair not in of(found, "candidates", unit.name, kind):
+                if pair not in runs_of(found, "candidates", unit.name, kind):
                     yield pair, kind, changes, None
         return
     part, changes = unit.part.removeprefix("more "), unit.runs[0][1] if unit.runs else {}
-    have = of(found, part, unit.name)
+    have = runs_of(found, part, unit.name)
     if part == unit.part:
         for pair in range(5 if unit.name == "base" and part == "board" else 3):
             if pair not in have:
                 yield pair, "steps", changes, None
         return
     than = "all" if unit.name.startswith("all") and unit.name != "all" else "base"
-    if exceeds(effects(found, part, unit.name, than)):
+    if exceeds(paired(found, part, unit.name, than)):
         for pair in (3, 4):
             if pair not in have:
                 yield pair, "steps", changes, None
-    base = of(found, part, "base")
-    if have and base and unit.name != "base":
-        ratio = statistics.median(r["step_ms"] for r in base.values())
-        ratio /= statistics.median(r["step_ms"] for r in have.values())
-        for pair in range(3):
-            if pair not in of(found, part, unit.name, "seconds"):
-                yield pair, "seconds", changes, round(how(part).max_steps * ratio)
+    lacking = [pair for pair in range(3) if pair not in runs_of(found, part, unit.name, "seconds")]
+    if have and lacking and unit.name != "base":
+        base = runs_of(found, part, "base")[0]
+        ratio = step_ms(base["model"], {}) / step_ms(unit.model, changes)  # both measured here, now
+        for pair in lacking:
+            yield pair, "seconds", changes, round(how(part).max_steps * ratio)
 
 
 def units_of(part: str, out: Path, shape: dict, small: dict) -> list[Unit]:
@@ -293,7 +291,7 @@ def units_of(part: str, out: Path, shape: dict, small: dict) -> list[Unit]:
     if part == "more":
         return [dataclasses.replace(unit, part="more board") for unit in rows(shape, "board")]
     part = "more candidates" if part == "third" else part
-    units, helped = [], what_helped(records(out))
+    units, helped = [], what_helped(read_runs(out))
     for name, (model, runs) in CANDIDATES.items():
         model = dict(model)
         change = helped if model.pop(HELPED, False) else {}
@@ -315,7 +313,7 @@ def work(args: argparse.Namespace) -> None:
             if not claimed(args.claims, unit):
                 continue
             try:
-                for pair, kind, changes, steps in wanted(unit, args.out, how):
+                for pair, kind, changes, steps in wanted(unit, args.out, how, runner.step_ms):
                     if time.time() > args.until:
                         print(f"worker {args.worker}: the time is over", flush=True)
                         return
@@ -381,7 +379,7 @@ def main() -> None:
     for claim in claims.iterdir():
         claim.unlink()
     claims.rmdir()
-    print(f"{len(records(args.out))} runs in {args.out}")
+    print(f"{len(read_runs(args.out))} runs in {args.out}")
     sys.exit(max(codes, key=abs))
 
 
