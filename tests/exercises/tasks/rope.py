@@ -33,7 +33,11 @@ BUGS = {
         ("(1.0 / base**share)", "base**share", "negative"),
         ("positions[:, None] * ", "torch.ones(len(positions), 1) * ", "multiply by it"),
         ("positions[:, None]", "(positions + 1)[:, None]", "count from 0"),
-        ("positions.device) / head_size", "positions.device) / (head_size // 2)", "not by the number of pairs"),
+        (
+            "positions.device) / head_size",
+            "positions.device) / (head_size // 2)",
+            "not by the number of pairs",
+        ),
         ("angles.cos(), angles.sin()", "angles.sin(), angles.cos()", "cosine comes first"),
         ("angles.cos(), angles.sin()", "angles.cos(), -angles.sin()", "wrong sign"),
         ("return angles.cos(), angles.sin()", "return angles", "two tensors"),
