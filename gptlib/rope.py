@@ -57,7 +57,8 @@ class RollingLayer:
             k, v = torch.cat([self.k, k], dim=2), torch.cat([self.v, v], dim=2)
         if k.shape[2] > self.window:  # the oldest that is no sink goes
             first, n = self.sinks, self.sinks + 1
-            turned = rotate(k[:, :, :first], rope_tables(torch.ones(1, device=k.device).long(), k.shape[-1], self.base))
+            by_one = rope_tables(torch.ones(first, dtype=torch.long, device=k.device), k.shape[-1], self.base)
+            turned = rotate(k[:, :, :first], by_one)
             k = torch.cat([turned, k[:, :, n:]], dim=2)
             v = torch.cat([v[:, :, :first], v[:, :, n:]], dim=2)
         self.k, self.v = k, v
