@@ -70,5 +70,5 @@ def config_from(**settings) -> GPTConfig:
 ON_GPU = replace(PRESETS["char-gpu-best"].train, decay="linear", min_learning_rate=0.0, weight_decay=0.2)
 SHAPE = dict(vocab_size=65, block_size=256, n_layer=6, n_head=6, n_embd=384, dropout=0.3, bias=False)
 MODERN_PRESETS = {
-    "char-gpu-modern": RunConfig(ModernConfig(**SHAPE, position="rope", norm="rms", tied=False), ON_GPU),
+    "char-gpu-modern": RunConfig(ModernConfig(**SHAPE, position="rope"), ON_GPU),
 }

@@ -105,13 +105,11 @@ def test_a_run_is_recorded(tmp_path):
     rows = read_runs(tmp_path)
     assert [row["name"] for row in rows] == ["base", "tail average", "WSD"]
     assert {(row["seed"], row["tenth"], row["steps"]) for row in rows} == {(*since.PAIRS[1], 12)}
-    assert len({row["val_loss"] for row in rows}) == 3 and runner.step_ms(SHAPE, {}) > 0
+    assert rows[2]["val_loss"] != rows[0]["val_loss"]  # the last rate is 0, so the average is nearly the end
+    assert runner.step_ms(SHAPE, {}) > 0
 
 
-def test_the_presets_settings_were_tried_on_tenths():
-    """The preset is one of the recorded candidates, with the lowest mean loss of those with as many tenths."""
-    runs = [run for run in read_runs(DATA / "runs" / "since") if run["part"] == "candidates"]
-    preset = MODERN_PRESETS["char-gpu-modern"]
-    values = vars(preset.model)
-    same = [run for run in runs if vars(ModernConfig(**run["model"])) == values]
-    assert same, "no candidate has the preset's model"
+def test_the_presets_model_was_tried_on_tenths():
+    preset, runs = MODERN_PRESETS["char-gpu-modern"], read_runs(DATA / "runs" / "since")
+    tried = [ModernConfig(**run["model"]) for run in runs if run["part"] == "candidates"]
+    assert preset.model in tried

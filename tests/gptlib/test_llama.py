@@ -11,7 +11,7 @@ from gptlib.modern_config import ModernConfig
 
 
 def llama(tied=False, heads=6, kv_heads=2, base=10_000.0, width=40) -> LlamaForCausalLM:
-    """A Llama in float64 with random weights. Its RMSNorm rounds to float32: PyTorch's own stands in for it."""
+    """A Llama in float64 with random weights. PyTorch's RMSNorm stands in for theirs, which rounds."""
     config = LlamaConfig(
         vocab_size=31,
         hidden_size=24,

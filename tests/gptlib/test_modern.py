@@ -1,4 +1,4 @@
-"""The modern GPT: the book's at its defaults; each switch by itself, all of them, combinations drawn by seed."""
+"""The modern GPT: at its defaults the book's; each switch by itself, all, combinations by seed."""
 
 import copy
 import dataclasses
@@ -279,8 +279,8 @@ def test_what_makes_no_sense_is_refused_by_name(switches, words):
 WRONG_TYPES = """
 from gptlib.modern_config import ModernConfig
 
-for switches in (dict(position="alibi"), dict(norm="batch"), dict(mlp="geglu"), dict(qk_norm=1), dict(tied="no"),
-                 dict(mlp_width=2.5), dict(n_kv_head=True)):
+wrong = [dict(position="alibi"), dict(norm="batch"), dict(mlp="geglu"), dict(qk_norm=1), dict(tied="no")]
+for switches in [*wrong, dict(mlp_width=2.5), dict(n_kv_head=True)]:
     try:
         ModernConfig(11, 8, 2, 4, 16, **switches)
     except ValueError as error:

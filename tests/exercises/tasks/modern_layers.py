@@ -59,9 +59,8 @@ SAME = {  # changes that compute the same, and why
         ),
     },
     "soft_cap": {
-        "torch.promote_types(logits.dtype, torch.float32) → torch.promote_types(torch.float32, logits.dtype)": (
-            "their order does not matter"
-        ),
+        "torch.promote_types(logits.dtype, torch.float32) → "
+        "torch.promote_types(torch.float32, logits.dtype)": "their order does not matter",
     },
 }
 BUGS = {
