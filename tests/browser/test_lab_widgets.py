@@ -178,3 +178,30 @@ def test_the_samplers_rows_are_straight(widget):
         bars = sampler.locator(".widget-html:has(span + span) .widget-html-content > div").all()
         edges = {round(bar.bounding_box()["x"] + bar.bounding_box()["width"]) for bar in bars[-12:]}
         assert len(bars) >= 12 and len(edges) == 1, (theme, width, edges)
+
+
+def test_ropes_rotation_by_keys_and_pointer(widget):
+    shown = widget("from gptlib.widgets.rope_rotation import RopeRotation\nRopeRotation()")
+    picture = shown.get_by_role("img", name="A key at position 3 and a query 1 positions later")
+    picture.wait_for(timeout=30_000)
+    field = shown.get_by_label("distance", exact=True)
+    field.fill("30")
+    field.press("Enter")
+    shown.get_by_role("img", name="a query 30 positions later: pair 0").wait_for(timeout=30_000)
+    pair = shown.get_by_label("pair", exact=True)
+    pair.focus()
+    pair.press("ArrowUp")
+    shown.get_by_role("img", name="a query 30 positions later: pair 1").wait_for(timeout=30_000)
+
+
+def test_the_boards_switches(widget):
+    shown = widget(
+        "from gptlib.board import read_runs\nfrom gptlib.files import DATA\n"
+        "from gptlib.widgets.since_board import SinceBoard\n"
+        "SinceBoard(read_runs(DATA / 'runs' / 'since'))"
+    )
+    shown.get_by_role("img", name="RoPE: -0.0229").wait_for(timeout=30_000)
+    shown.get_by_label("SwiGLU").check()
+    shown.get_by_role("img", name="2 on: not run").wait_for(timeout=30_000)
+    shown.get_by_label("SwiGLU").uncheck()
+    shown.get_by_role("img", name="RoPE: -0.0229").wait_for(timeout=30_000)

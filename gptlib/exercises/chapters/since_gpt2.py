@@ -14,7 +14,7 @@ STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # 97.5 % of Student's t, by
 @exercise(difficulty=1, minutes=5)
 def cache_bytes(attempt):
     """attempt(n_layer, n_kv_head, head_size, positions, bytes_each) -> bytes."""
-    for case in ((6, 2, 64, 256, 4), (12, 12, 64, 1024, 2), (1, 1, 3, 5, 1), (3, 4, 8, 7, 4)):
+    for case in ((6, 3, 64, 256, 4), (12, 12, 64, 1024, 2), (1, 1, 3, 5, 1), (3, 4, 8, 7, 4)):
         n_layer, heads, size, positions, each = case
         right = 2 * n_layer * heads * size * positions * each
         mistakes = {
@@ -56,48 +56,38 @@ def to_halves(attempt):
         expect_close(found, right, mistakes, where, "compare row by row")
 
 
-def smallest(effect, deviation, factor=lambda n: STUDENT[n], root=math.sqrt, sizes=range(2, 6)):
+def smallest(effect, deviation, factor=lambda n: STUDENT[n], root=math.sqrt, size=abs, beyond=None):
     """The smallest number of pairs, with switches for mistakes."""
-    return next((n for n in sizes if factor(n) * deviation / root(n) < abs(effect)), None)
+    fitting = (n for n in range(2, 6) if factor(n) * deviation / root(n) < size(effect))
+    return next(fitting, beyond)
+
+
+PAIRS_MISTAKES = {
+    "an effect below 0 counts by its size: take abs": dict(size=lambda e: e),
+    "Student's factor goes by n - 1 degrees of freedom": dict(factor=lambda n: STUDENT.get(n + 1, 2.571)),
+    "divide by √n, not by n": dict(root=lambda n: n),
+    "1.96 is for many runs: with few, take Student's factor": dict(factor=lambda n: 1.96),
+    "the deviation of the mean is deviation / √n": dict(root=lambda n: 1.0),
+    "at most five pairs: None where they are not enough": dict(beyond=6),
+}
 
 
 @exercise(difficulty=2, minutes=10)
 def pairs_needed(attempt):
     """attempt(effect, deviation) -> 2 … 5 or None."""
-    cases = (
-        (0.01, 0.004),
-        (-0.01, 0.004),
-        (0.01, 0.001),
-        (0.01, 0.0007),
-        (0.02, 0.014),
-        (0.02, 0.016),
-        (1.0, 0.7),
-        (0.001, 0.01),
-    )
-    for effect, deviation in cases:
-        found, right = attempt(effect, deviation), smallest(effect, deviation)
-        if found is not None:
-            found = whole_number(found, "the number of pairs")
-        where = f"effect {effect:g}, deviation {deviation:g}: "
-        if found == right:
-            continue
-        if found is None:
-            expect(effect > 0, f"{where}an effect below 0 counts by its size: take abs; it is {right}")
-            expect(False, f"{where}it is {right}, yours says that five are not enough")
-        expect(right is not None or found <= 5, f"{where}at most five pairs: None where they are not enough")
-        mistakes = {
-            "Student's factor goes by n - 1 degrees of freedom": (
-                smallest(effect, deviation, lambda n: STUDENT.get(n + 1, 2.571))
-            ),
-            "divide by √n, not by n": smallest(effect, deviation, root=lambda n: n),
-            "1.96 is for many runs: with few, take Student's factor": smallest(
-                effect, deviation, lambda n: 1.96
-            ),
-            "the deviation of the mean is deviation / √n": smallest(effect, deviation, root=lambda n: 1.0),
-        }
-        for message, wrong in mistakes.items():
-            expect(found != wrong, where + message + f"; it is {right}, yours is {found}")
-        expect(False, f"{where}it is {right}, yours is {found}")
+    cases = [(0.01, 0.004), (-0.01, 0.004), (0.01, 0.001), (0.01, 0.0007), (0.02, 0.014), (0.02, 0.016)]
+    cases += [(1.0, 0.7), (0.001, 0.01), (0.01, 0.0025)]
+    answers = [attempt(*case) for case in cases]
+    answers = [None if a is None else whole_number(a, "the number of pairs") for a in answers]
+    right = [smallest(*case) for case in cases]
+    for message, switches in PAIRS_MISTAKES.items():
+        wrong = [smallest(*case, **switches) for case in cases]
+        expect(answers != wrong, message)
+    for (effect, deviation), answer, wanted in zip(cases, answers, right, strict=True):
+        said = f"effect {effect:g}, deviation {deviation:g}: it is {wanted}, yours is {answer}"
+        if answer is None and wanted is not None:
+            said += ": five are not enough there, you say"
+        expect(answer == wanted, said)
 
 
 @exercise(difficulty=3, minutes=40)
