@@ -63,8 +63,8 @@ def paired(runs: list[dict], part: str, name: str, than: str = "base", kind: str
     return [ours[pair]["val_loss"] - theirs[pair]["val_loss"] for pair in sorted(ours.keys() & theirs.keys())]
 
 
-def effect(runs: list[dict], part: str, name: str, than: str = "base", kind: str = "steps") -> Effect | None:
-    """The effect of a row against another one; None where fewer than two pairs were run."""
+def effect(runs: list[dict], part: str, name: str, than: str = "base", kind: str = "steps"):
+    """The Effect of a row against another one; None where fewer than two pairs were run."""
     differences, row = paired(runs, part, name, than, kind), list(runs_of(runs, part, name, kind).values())
     if len(differences) < 2:
         return None
