@@ -46,12 +46,12 @@ class Checkpoint:
     tokenizer: Tokenizer
     modules: dict[str, str] = field(default_factory=dict)
 
-    def build_model(self) -> GPT:
-        """A GPT in eval mode, float32, with the stored weights. CheckpointError for weights that are not finite."""
+    def build_model(self, model_fn=GPT) -> GPT:
+        """What `model_fn` makes, in eval mode, float32, with the stored weights. CheckpointError where they are not finite."""
         for name, weight in self.state.model.items():
             if not weight.isfinite().all():
                 raise CheckpointError(f"{name} is not finite: the run went wrong, take an earlier checkpoint")
-        model = GPT(self.model_config)
+        model = model_fn(self.model_config)
         model.load_state_dict({name: t.float() for name, t in self.state.model.items()})
         return model.eval()
 
@@ -183,24 +183,25 @@ def save_checkpoint(folder, state: Checkpoint) -> None:
         raise CheckpointError(message) from error
 
 # %% ../notebooks/11_checkpoint.ipynb #0a2a18d7
-def load_checkpoint(folder, *, model_config=None, train_config=None, tokenizer=None) -> Checkpoint:
+def load_checkpoint(folder, *, model_config=None, train_config=None, tokenizer=None, family=(GPTConfig, GPT)) -> Checkpoint:
     """Read a checkpoint, its files first held against the manifest. CheckpointError names what is wrong.
 
     Whoever goes on with a run says what is wanted: where the two configurations or the tokenizer are given and
-    differ, the error lists every difference. All this happens before any tensor is read.
+    differ, the error lists every difference. All this happens before any tensor is read. `family`: what makes a
+    configuration of the stored values, and a model of a configuration; chapter 16 has another.
     """
     folder = Path(folder)
     verify(folder)
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         config["train"]["betas"] = tuple(config["train"]["betas"])
-        settings = GPTConfig(**config["model"]), TrainConfig(**config["train"])
+        settings = family[0](**config["model"]), TrainConfig(**config["train"])
         own_tokenizer = load_tokenizer(folder / "tokenizer.json")
         wanted = {"model": model_config, "train": train_config}
         differing = differences(dict(zip(wanted, settings)), wanted, own_tokenizer, tokenizer)
         if differing:
             raise CheckpointError(f"{folder} has other settings ({'; '.join(differing)}): pass the same ones")
-        must_fit(folder / "model.safetensors", settings[0], own_tokenizer)
+        must_fit(folder / "model.safetensors", settings[0], own_tokenizer, family[1])
         return Checkpoint(read_state(folder), *settings, own_tokenizer, dict(config.get("modules", {})))
     except CheckpointError:
         raise
@@ -222,15 +223,15 @@ def differences(found: dict, wanted: dict, found_tokenizer, tokenizer) -> list[s
     return lines
 
 
-def must_fit(weights: Path, config: GPTConfig, tokenizer) -> None:
+def must_fit(weights: Path, config: GPTConfig, tokenizer, model_fn=GPT) -> None:
     """ValueError unless weights, configuration and tokenizer belong to each other; reads only the header."""
     if config.vocab_size != tokenizer.vocab_size:
         raise ValueError(
             f"the model has vocab_size={config.vocab_size}, its tokenizer {tokenizer.vocab_size}"
         )
     with torch.device("meta"):  # shapes only, no memory
-        expected = {name: list(t.shape) for name, t in GPT(config).state_dict().items()}
-    del expected["lm_head.weight"]  # the table again
+        expected = {name: list(t.shape) for name, t in model_fn(config).state_dict().items()}
+    expected.pop("lm_head.weight", None)  # the table again
     found = shapes_in(weights)
     differing = sorted(
         name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)

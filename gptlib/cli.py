@@ -16,6 +16,7 @@ import gptlib
 from gptlib.checkpoint import CheckpointError
 from gptlib.commands.evaluate import Evaluate, run_evaluate
 from gptlib.commands.export import Export, run_export
+from gptlib.commands.options import PRESETS
 from gptlib.commands.mine import Mine, run_mine
 from gptlib.commands.plot import Plot, run_plot
 from gptlib.commands.presets import Presets, run_presets
@@ -24,7 +25,6 @@ from gptlib.commands.sample import Sample, run_sample
 from gptlib.commands.shards import Shards, run_shards
 from gptlib.commands.together import JOINED, say_error
 from gptlib.commands.train import Train, run_train
-from gptlib.config import PRESETS
 from gptlib.training import TrainingError
 
 PROGRAM = "python\u00a0-m\u00a0gptlib"  # no-break spaces: tyro's hints keep only the first word

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from .gpt import GPT, Cache, GPTConfig
+from .gpt import GPT, Cache
 from .kernels import fused_kernels, replaced
 from .speed import on_side_stream
 
@@ -30,12 +30,12 @@ class FixedLayerCache:
 
 
 class FixedCache:
-    """A cache for one new token: `position` says where it stands, on the device."""
+    """A cache for one new token, as large as the one given: `position` says where it stands, on the device."""
 
-    def __init__(self, config: GPTConfig, batch: int, like: Tensor):
-        shape = (batch, config.n_head, config.block_size, config.n_embd // config.n_head)
-        self.position = torch.zeros(1, dtype=torch.long, device=like.device)
-        self.layers = [FixedLayerCache(shape, self.position, like) for _ in range(config.n_layer)]
+    def __init__(self, cache: Cache):
+        first = cache.layers[0].k  # [B, n_head, block_size, head_size], since the prompt
+        self.position = torch.zeros(1, dtype=torch.long, device=first.device)
+        self.layers = [FixedLayerCache(first.shape, self.position, first) for _ in cache.layers]
 
     def positions(self, T: int, device: torch.device) -> Int[Tensor, " 1"]:
         """Where the token stands."""
@@ -60,7 +60,7 @@ class CapturedDecoder(nn.Module):
         if cache is None or cache.length == 0 or idx.shape[1] > 1:
             return self.model(idx, cache)
         if self.batch != len(idx):
-            self.prepare(idx)
+            self.prepare(idx, cache)
         n = cache.length
         for ours, theirs in zip(self.fixed.layers, cache.layers, strict=True):
             if theirs.k is not ours.k:  # a new text: what its prompt has left moves to where the graph reads
@@ -95,11 +95,11 @@ class CapturedDecoder(nn.Module):
         """Stands in for `CausalSelfAttention.mask`: the new token may look at the places that are filled."""
         return self.filled
 
-    def prepare(self, idx: Int[Tensor, "B T"]) -> None:
+    def prepare(self, idx: Int[Tensor, "B T"], cache: Cache) -> None:
         """Make the fixed places for texts of this batch size; on a GPU, capture the step."""
         self.batch, self.graph = len(idx), None
         self.token = idx.clone()
-        self.fixed = FixedCache(self.config, len(idx), self.model.wte.weight)
+        self.fixed = FixedCache(cache)
         if idx.is_cuda:
             with on_side_stream():
                 for _ in range(2):

@@ -81,10 +81,14 @@ KERNELS = {
 
 
 def fused_kernels(model: nn.Module, optimizer=None):
-    """Inside `with fused_kernels(model, optimizer)` these layers, and this batched optimizer, compute with KERNELS."""
+    """Inside `with fused_kernels(model, optimizer)` these layers, and this batched optimizer, compute with KERNELS.
+
+    A layer of a later chapter brings its kernel along, as its method `fused_forward`.
+    """
     parts = [*model.modules(), *getattr(optimizer, "optimizers", [optimizer])]
     swaps = [(part, *KERNELS[type(part)]) for part in parts if type(part) in KERNELS]
-    return replaced(*((part, name, MethodType(kernel, part)) for part, name, kernel in swaps))
+    own = [(part, "forward", part.fused_forward) for part in model.modules() if hasattr(part, "fused_forward")]
+    return replaced(*((part, name, MethodType(kernel, part)) for part, name, kernel in swaps), *own)
 
 
 @contextlib.contextmanager
@@ -107,16 +111,18 @@ def replaced(*swaps: tuple):
 
 # %% ../notebooks/14_speed.ipynb #a3e40f29
 def next_token_loss(
-    hidden: Float[Tensor, "B T C"], table: Float[Tensor, "vocab C"], targets: Int[Tensor, "B T"]
+    hidden: Float[Tensor, "B T C"], table: Float[Tensor, "vocab C"], targets: Int[Tensor, "B T"], logits_fn=None
 ) -> Float[Tensor, ""]:
     """`cross_entropy(lm_head(hidden), targets)`, written so that a compiler keeps no float32 logits in memory.
 
     A large vocabulary is padded with rows of zeros to a multiple of 128, because matrix units work on such tiles;
-    the padding's logits are -inf and count for nothing.
+    the padding's logits are -inf and count for nothing. `logits_fn`: what the model does with its logits (chapter 16).
     """
     vocab = len(table)
     padding = -vocab % 128 if vocab > 1024 else 0
     logits = hidden.flatten(0, 1) @ F.pad(table, (0, 0, 0, padding)).T  # [B·T, vocab + padding]
+    if logits_fn:
+        logits = logits_fn(logits)
     if padding:
         is_padding = torch.arange(vocab + padding, device=logits.device) >= vocab
         logits = logits.masked_fill(is_padding, -math.inf)

@@ -168,15 +168,15 @@ def write_settings(folder: Path, settings: dict) -> None:
     write_text(folder / "config.json", json.dumps(settings, indent=1))
 
 
-def read_settings(folder: Path) -> dict:
-    """A run's config.json; ValueError when it is missing or makes no sense."""
+def read_settings(folder: Path, config_fn=GPTConfig) -> dict:
+    """A run's config.json; ValueError when it is missing or makes no sense. `config_fn`: as in `load_checkpoint`."""
     path = folder / "config.json"
     if not path.exists():
         raise ValueError(f"{folder} is no run folder: {path.name} is missing")
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
         settings["train"]["betas"] = tuple(settings["train"]["betas"])
-        GPTConfig(**settings["model"])
+        config_fn(**settings["model"])
         TrainConfig(**settings["train"])
         if missing := {"preset", "corpus", "device", "val_tokens", "val_characters"} - settings.keys():
             raise LookupError(f"it lacks {', '.join(sorted(missing))}")

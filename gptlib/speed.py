@@ -28,8 +28,9 @@ from .roofline import step_flops  # noqa: F401
 # %% ../notebooks/14_speed.ipynb #b4aa99dc
 def loss_of(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -> Float[Tensor, ""]:
     """The training loss of one batch, in the run's precision: what there is to compile."""
+    model = trainer.plain
     with trainer.autocast():
-        return next_token_loss(trainer.plain.hidden(x), trainer.plain.lm_head.weight, y)
+        return next_token_loss(model.hidden(x), model.lm_head.weight, y, getattr(model, "capped", None))
 
 
 def only_eager(dtype: torch.dtype) -> str | None:

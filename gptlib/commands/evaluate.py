@@ -11,6 +11,8 @@ from gptlib.commands.options import Device
 from gptlib.commands.text import text_named, text_of
 from gptlib.data import split
 from gptlib.loss import bits_per_character, evaluate
+from gptlib.modern import build_model
+from gptlib.modern_config import config_from
 from gptlib.runs import read_settings
 from gptlib.trainer import choose_device, windows_at_once
 
@@ -30,12 +32,13 @@ def run_evaluate(args: Evaluate) -> None:
     device = choose_device(args.device)
     run = folder.resolve().parent.parent
     of_run = not args.text and (run / "config.json").exists()
-    if of_run and read_settings(run).get("shards"):
+    settings = read_settings(run, config_from) if of_run else {}
+    if settings.get("shards"):
         raise ValueError(
             f"{run} was trained on shards, and its log has their losses: name a text with --text"
         )
-    corpus = text_of(read_settings(run)) if of_run else text_named(args.text)
-    model, tokenizer = checkpoint.build_model().to(device), checkpoint.tokenizer
+    corpus = text_of(settings) if of_run else text_named(args.text)
+    model, tokenizer = checkpoint.build_model(build_model).to(device), checkpoint.tokenizer
     val_text = split(corpus.text)[1]
     tokens = torch.tensor(tokenizer.encode(val_text))
     block_size = model.config.block_size

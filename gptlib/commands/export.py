@@ -1,4 +1,4 @@
-"""`export`: a model in the format that Hugging Face's transformers loads as GPT-2."""
+"""`export`: a model in the format that Hugging Face's transformers loads as GPT-2, or as Llama."""
 
 import json
 from dataclasses import dataclass
@@ -11,12 +11,17 @@ from safetensors.torch import save_file
 from gptlib.commands.model import model_named
 from gptlib.files import replacing, write_text
 from gptlib.gpt import GPTConfig
+from gptlib.llama import llama_settings, to_llama
+from gptlib.modern import ModernGPT, build_model
 from gptlib.tokenizer import BPETokenizer
+
+
+FORMATS = {"GPT2LMHeadModel": "GPT-2", "LlamaForCausalLM": "Llama"}
 
 
 @dataclass(frozen=True)
 class Export:
-    """Write a model into a new folder that Hugging Face's transformers loads as GPT-2."""
+    """Write a model into a new folder that Hugging Face's transformers loads as GPT-2, or as Llama with RoPE."""
 
     checkpoint: tyro.conf.Positional[str]  # as for sample
     out: tyro.conf.Positional[Path]
@@ -24,16 +29,21 @@ class Export:
 
 
 def run_export(args: Export) -> None:
-    """GPT-2's file names, shapes and settings; what GPT-2's format has no place for is said."""
+    """The format's file names, shapes and settings; what it has no place for is said."""
     _, checkpoint = model_named(args.checkpoint)
     if args.out.exists():
         raise ValueError(f"{args.out} exists already: nothing was overwritten; choose another folder")
-    model, tokenizer = checkpoint.build_model(), checkpoint.tokenizer
+    model, tokenizer = checkpoint.build_model(build_model), checkpoint.tokenizer
+    if isinstance(model, ModernGPT) and model.config.position == "rope":
+        weights, settings = to_llama(model), llama_settings(model.config)
+    else:
+        weights, settings = model.to_gpt2_state_dict(), hf_config(model.config)
+    kind = settings["architectures"][0]
     args.out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(args.out) as folder:
         folder.mkdir()
-        save_file(model.to_gpt2_state_dict(), folder / "model.safetensors", metadata={"format": "pt"})
-        write_text(folder / "config.json", json.dumps(hf_config(model.config), indent=1))
+        save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+        write_text(folder / "config.json", json.dumps(settings, indent=1))
         if isinstance(tokenizer, BPETokenizer):
             vocabulary, merges = tokenizer.gpt2_files()
             write_text(folder / "vocab.json", json.dumps(vocabulary, ensure_ascii=False))
@@ -41,9 +51,9 @@ def run_export(args: Export) -> None:
         tokenizer.save(folder / "tokenizer-gptlib.json")
     if not isinstance(tokenizer, BPETokenizer):
         print(
-            f"the {tokenizer.kind} tokenizer has no place in GPT-2's format: its ids are in tokenizer-gptlib.json"
+            f"the {tokenizer.kind} tokenizer has no place in {FORMATS[kind]}'s format: its ids are in tokenizer-gptlib.json"
         )
-    print(f"written to {args.out}: GPT2LMHeadModel.from_pretrained({str(args.out)!r}) loads it")
+    print(f"written to {args.out}: {kind}.from_pretrained({str(args.out)!r}) loads it")
 
 
 def hf_config(config: GPTConfig) -> dict:

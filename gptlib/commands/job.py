@@ -19,7 +19,8 @@ from gptlib.commands.together import missing_named, run_id
 from gptlib.commands.text import TEXTS, tokenizer_name
 from gptlib.config import TrainConfig
 from gptlib.data import Batches, Corpus, split
-from gptlib.gpt import GPT, GPTConfig
+from gptlib.gpt import GPTConfig
+from gptlib.modern import build_model
 from gptlib.parallel import FSDP, DataParallel
 from gptlib.runs import (
     MetricsLog,
@@ -67,7 +68,7 @@ def carry_out(job: Job, start: TrainState | None = None) -> None:
     )  # of the validation part
     step_fn = step_function(job)
     choose_threads(job.device)
-    model = GPT(job.model, torch.Generator().manual_seed(job.train.seed))
+    model = build_model(job.model, torch.Generator().manual_seed(job.train.seed))
     model = parallel.prepare(model, job.train) if parallel else model.to(job.device)
     new = job.folder is None or not job.folder.exists()
     folder = job.folder or (

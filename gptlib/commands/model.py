@@ -5,8 +5,11 @@ from pathlib import Path
 from gptlib import mine
 from gptlib.checkpoint import Checkpoint, best_checkpoint, checkpoints_in, load_checkpoint, verify
 from gptlib.files import DATA
+from gptlib.modern import build_model
+from gptlib.modern_config import config_from
 
 SHIPPED = "char-gpu-best"
+FAMILY = config_from, build_model  # GPT and the models of chapter 16, by their settings
 
 
 def checkpoint_named(name: str | None) -> Path:
@@ -30,7 +33,7 @@ def checkpoint_named(name: str | None) -> Path:
 def model_named(name: str | None) -> tuple[Path, Checkpoint]:
     """The checkpoint that a name means, and its folder; ValueError where it is another's module that it needs."""
     folder = checkpoint_named(name)
-    checkpoint = load_checkpoint(folder)
+    checkpoint = load_checkpoint(folder, family=FAMILY)
     must_be_in_use(checkpoint.modules, folder)
     return folder, checkpoint
 

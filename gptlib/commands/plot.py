@@ -8,6 +8,7 @@ import tyro
 
 from gptlib.commands.ladder import print_ladder, rungs_of
 from gptlib.files import replacing
+from gptlib.modern_config import config_from
 from gptlib.runs import read_records, read_settings
 
 
@@ -25,7 +26,7 @@ def run_plot(args: Plot) -> None:
         raise ValueError("no run is named: give at least one run folder")
     if args.out and args.out.suffix != ".png":
         raise ValueError(f"{args.out} does not end in .png")
-    settings = [read_settings(run) for run in args.runs]
+    settings = [read_settings(run, config_from) for run in args.runs]
     names = [os.fsencode(run).decode("utf-8", "replace") for run in args.runs]  # also where paths are ASCII
     losses = {name: losses_of(*run) for name, *run in zip(names, args.runs, settings, strict=True)}
     texts = {(s["corpus"], s.get("text", {}).get("sha256")) for s in settings}

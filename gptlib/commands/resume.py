@@ -8,16 +8,16 @@ import tyro
 
 from gptlib import mine
 from gptlib.checkpoint import Checkpoint, checkpoints_in, latest_checkpoint, load_checkpoint
-from gptlib.commands.model import must_be_in_use
+from gptlib.commands.model import FAMILY, must_be_in_use
 from gptlib.commands.job import Job, carry_out
 from gptlib.commands.ladder import keep_ladder
-from gptlib.commands.options import Device, Step
+from gptlib.commands.options import PRESETS, Device, Step
 from gptlib.commands.shards import shards_of
 from gptlib.commands.text import text_of, tokenizer_named
 from gptlib.commands.together import joined
-from gptlib.config import PRESETS, TrainConfig
+from gptlib.config import TrainConfig
 from gptlib.data import split
-from gptlib.gpt import GPTConfig
+from gptlib.modern_config import config_from
 from gptlib.parallel import DataParallel
 from gptlib.runs import device_name, read_settings
 from gptlib.trainer import choose_device
@@ -46,11 +46,13 @@ def run_resume(args: Resume) -> None:
 
 def go_on(args: Resume, parallel: DataParallel | None) -> None:
     """Go on, with the other processes if there are any: as many as before, or another number."""
-    settings = read_settings(args.run if (args.run / "config.json").exists() else args.mirror or args.run)
+    settings = read_settings(
+        args.run if (args.run / "config.json").exists() else args.mirror or args.run, config_from
+    )
     device = parallel.ranks.device if parallel else choose_device(args.device)
     saved = find_state(args.run, args.mirror)
     if saved is None:  # it ended before its first checkpoint: from the beginning
-        model, before = GPTConfig(**settings["model"]), TrainConfig(**settings["train"])
+        model, before = config_from(**settings["model"]), TrainConfig(**settings["train"])
     else:
         model, before = saved.model_config, saved.train_config
     say_changes(before, args.train, settings["device"], device_name(device))
@@ -82,7 +84,7 @@ def settings_before(argv: list[str]) -> TrainConfig:
     """The training settings of the run that `resume` names, for its other options to change."""
     for word in argv:
         if (Path(word) / "config.json").exists():
-            return TrainConfig(**read_settings(Path(word))["train"])
+            return TrainConfig(**read_settings(Path(word), config_from)["train"])
     return PRESETS["char-cpu"].train
 
 
@@ -103,7 +105,7 @@ def find_state(folder: Path, mirror: Path | None) -> Checkpoint | None:
     if not any(checkpoints_in(place) for place in places):
         return None
     newest = latest_checkpoint(*places)
-    saved = load_checkpoint(newest)
+    saved = load_checkpoint(newest, family=FAMILY)
     if saved.state.optimizer is None:
         raise ValueError(f"{newest} has no optimizer state: it was saved for reading, not for resuming")
     must_be_in_use(saved.modules, newest)

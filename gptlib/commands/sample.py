@@ -13,6 +13,7 @@ from gptlib.commands.options import Device
 from gptlib.decoder import CapturedDecoder
 from gptlib.generation import check_settings, generate, stream
 from gptlib.gpt import GPT
+from gptlib.modern import build_model
 from gptlib.tokenizer import Tokenizer
 from gptlib.trainer import choose_device
 
@@ -43,7 +44,7 @@ def run_sample(args: Sample) -> None:
     device = choose_device(args.device)
     if args.checkpoint is None:
         print(f"({folder})", file=sys.stderr)
-    model, tokenizer = checkpoint.build_model().to(device), checkpoint.tokenizer
+    model, tokenizer = checkpoint.build_model(build_model).to(device), checkpoint.tokenizer
     writer = CapturedDecoder(model) if device.type == "cuda" else model
     generator = torch.Generator(device).manual_seed(args.seed)
     how = dict(temperature=args.temperature, top_k=args.top_k, top_p=args.top_p, generator=generator)

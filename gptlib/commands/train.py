@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Literal
 
 from gptlib.commands.job import Job, carry_out
-from gptlib.commands.options import Device, Step
+from gptlib.commands.options import PRESETS, Device, Step
 from gptlib.commands.resume import Resume, go_on
 from gptlib.commands.shards import shards_of, tokenizer_of
 from gptlib.commands.text import text_named, tokenizer_named
 from gptlib.commands.together import began_before, joined
-from gptlib.config import PRESETS, TrainConfig
+from gptlib.config import TrainConfig
 from gptlib.data import Corpus
 from gptlib.gpt import GPTConfig
 from gptlib.runs import must_be_free

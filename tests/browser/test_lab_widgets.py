@@ -199,3 +199,28 @@ def test_blind_test_by_mouse_and_keyboard(widget):
     assert shown.get_by_role("button", name="left is real").is_disabled()
     shown.get_by_role("button", name="begin again").click()
     says(shown, "Pair 1 of 2.")
+def test_ropes_rotation_by_keys_and_pointer(widget):
+    shown = widget("from gptlib.widgets.rope_rotation import RopeRotation\nRopeRotation()")
+    picture = shown.get_by_role("img", name="A key at position 3 and a query 1 positions later")
+    picture.wait_for(timeout=30_000)
+    field = shown.get_by_label("distance", exact=True)
+    field.fill("30")
+    field.press("Enter")
+    shown.get_by_role("img", name="a query 30 positions later: pair 0").wait_for(timeout=30_000)
+    pair = shown.get_by_label("pair", exact=True)
+    pair.focus()
+    pair.press("ArrowUp")
+    shown.get_by_role("img", name="a query 30 positions later: pair 1").wait_for(timeout=30_000)
+
+
+def test_the_boards_switches(widget):
+    shown = widget(
+        "from gptlib.board import read_runs\nfrom gptlib.files import DATA\n"
+        "from gptlib.widgets.since_board import SinceBoard\n"
+        "SinceBoard(read_runs(DATA / 'runs' / 'since'))"
+    )
+    shown.get_by_role("img", name="RoPE: -0.0229").wait_for(timeout=30_000)
+    shown.get_by_label("SwiGLU").check()
+    shown.get_by_role("img", name="2 on: not run").wait_for(timeout=30_000)
+    shown.get_by_label("SwiGLU").uncheck()
+    shown.get_by_role("img", name="RoPE: -0.0229").wait_for(timeout=30_000)

@@ -15,11 +15,13 @@ import torch
 
 from gptlib.batched import batched_optimizer
 from gptlib.checkpoint import Checkpoint, save_checkpoint
+from gptlib.commands.options import PRESETS
 from gptlib.commands.sample import sample_text
-from gptlib.config import PRESETS, RunConfig
+from gptlib.config import RunConfig
 from gptlib.data import split
 from gptlib.decoder import CapturedDecoder
 from gptlib.gpt import GPT
+from gptlib.modern import build_model
 from gptlib.runs import MetricsLog, describe
 from gptlib.speed import make_step
 from gptlib.training import train
@@ -31,7 +33,7 @@ from tools.measure.run import for_reading
 def one_run(run: RunConfig, tokens: tuple, seed: int, **hooks) -> tuple[GPT, dict]:
     """Train with one seed; what it came to. Seconds count from the end of the first step, which sets up."""
     config = dataclasses.replace(run.train, seed=seed)
-    model = GPT(run.model, torch.Generator().manual_seed(seed)).to(DEVICE)
+    model = build_model(run.model, torch.Generator().manual_seed(seed)).to(DEVICE)
     step_fn = make_step("compiled" if DEVICE.type == "cuda" else "fused", DEVICE)
     result = train(model, *tokens, config, step_fn=step_fn, optimizer_fn=batched_optimizer, **hooks)
     first = result.records[0]["seconds"]

@@ -17,7 +17,7 @@ from tiny_commands import (
 )
 
 from gptlib.checkpoint import latest_checkpoint
-from gptlib.config import PRESETS
+from gptlib.commands.options import PRESETS
 
 WRONG = [
     ("train --preset char-cpuu", "'char-cpuu'.*char-cpu.*bpe-cpu.*char-gpu"),
