@@ -42,7 +42,7 @@ def check_chunked_loss(chunked_loss):
         where = f"hidden [{B}, {T}, {C}], rows={rows}: "
         kept = []
 
-        def keep(t):
+        def keep(t, kept=kept):
             kept.append(t.shape)
             return t
 
