@@ -199,6 +199,8 @@ def test_blind_test_by_mouse_and_keyboard(widget):
     assert shown.get_by_role("button", name="left is real").is_disabled()
     shown.get_by_role("button", name="begin again").click()
     says(shown, "Pair 1 of 2.")
+
+
 def test_ropes_rotation_by_keys_and_pointer(widget):
     shown = widget("from gptlib.widgets.rope_rotation import RopeRotation\nRopeRotation()")
     picture = shown.get_by_role("img", name="A key at position 3 and a query 1 positions later")
