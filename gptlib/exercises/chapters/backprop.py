@@ -69,7 +69,11 @@ def rms_norm_backward(attempt):
             "r is missing in x̂ = r · x": r * (grad_hat - x * mean(grad_hat * x)),
             "the second part is subtracted, not added": r * (grad_hat + x_hat * mean(grad_hat * x_hat)),
         }
-        for centred in (right_x - r * mean(grad_hat), right_x - mean(right_x), layer_norm_gradient(x, grad_hat, eps)):
+        for centred in (
+            right_x - r * mean(grad_hat),
+            right_x - mean(right_x),
+            layer_norm_gradient(x, grad_hat, eps),
+        ):
             expect(
                 not close(grad_x, centred),
                 "the gradient of x: nothing was centred forward, so no mean of the gradient is subtracted backward",

@@ -127,7 +127,11 @@ BUGS = {
         ("    return order\n", "    return set(order)\n", "list"),
         ("    return order\n", "    return found\n", "which uses it"),
         ("            uses[source] += 1", "            uses[source] = 1", "which uses it"),
-        (FIND, FIND.replace("source, _ in value.edges", "source in {s for s, _ in value.edges}"), "which uses it"),
+        (
+            FIND,
+            FIND.replace("source, _ in value.edges", "source in {s for s, _ in value.edges}"),
+            "which uses it",
+        ),
         ("    order = [end]\n", RECURSIVE, "recursion"),
         ("    order = [end]\n", EVERY_PATH, "again and again"),
     ],
