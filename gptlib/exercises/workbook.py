@@ -8,6 +8,7 @@ from pathlib import Path
 from gptlib import mine
 from gptlib.exercises.checker import NotYet, Verdict, blame, frames
 from gptlib.exercises.checks import checks_of
+from gptlib.exercises.names import names_exported, names_taken_by
 from gptlib.exercises.notebook import (
     PACKAGE,
     exported_sources,
@@ -28,9 +29,10 @@ class Workbook:
     def __init__(self, name: str, namespace: dict):
         self.name, self.namespace = name, namespace
         self.book = read_notebook(BOOK / "notebooks" / f"{name}.ipynb")
-        self.checks = {}
+        self.checks, self.home = {}, {}
         for module in modules_of(self.book):
             self.checks |= checks_of(module)
+            self.home |= dict.fromkeys(checks_of(module), module)
 
     def check(self, definition: str) -> Verdict:
         """Say in one line whether the reader's definition is right. Where it is open, the book's takes its place."""
@@ -49,9 +51,24 @@ class Workbook:
             else:
                 said = f"not yet. {blame(error, attempt)}"
         else:
-            said = "correct"
+            lacking = self.lacking(definition)
+            said = f"not yet. {lacking}" if lacking else "correct"
         print(f"{definition}: {said}")
         return Verdict(said == "correct")
+
+    def lacking(self, definition: str) -> str:
+        """Which name a definition takes from the notebook that its module will not have; "" if there is none."""
+        module = self.home[definition]
+        ran = self.namespace.get("In", [])  # saved or not
+        taken = names_taken_by(self.namespace[definition]) & self.namespace.keys()
+        taken -= names_exported(self.book, module, ran)
+        if not taken:
+            return ""
+        name = min(taken)
+        return (
+            f"{name} is known to this page alone: no cell with `#| export` makes it, so {module}.py would lack it. "
+            f"Import or define it inside {definition}, or take what that module imports"
+        )
 
     def take_the_books(self, definition: str) -> None:
         """Define the book's version in the notebook."""

@@ -1,6 +1,7 @@
 """Workbooks: made from the reading edition, filled in, exported, used in the place of the book's modules."""
 
 import copy
+import importlib
 import json
 import os
 import subprocess
@@ -129,6 +130,48 @@ def test_what_a_check_says(capsys):
     exec(f"def causal_mask(T, device=None):\n    {MASK}", names)
     assert workbook.check("causal_mask")
     assert capsys.readouterr().out == "causal_mask: correct\n"
+
+
+def test_a_name_that_the_page_has_and_the_module_lacks_is_named(capsys):
+    names = {}
+    exec("import math\nimport shutil\nimport torch", names)
+    workbook = Workbook(ATTENTION, names)
+    exec(f"def causal_mask(T, device=None):\n    shutil.disk_usage('.')\n    {MASK}", names)
+    assert not workbook.check("causal_mask")
+    said = capsys.readouterr().out
+    assert (
+        "causal_mask: not yet. shutil is known to this page alone" in said
+        and "attention.py would lack it" in said
+    )
+    cell = "import shutil\n\ndef helper(x):\n    return x"
+    for history, right in (
+        ([cell], False),
+        (["#| export tokenizer\n" + cell], False),
+        (["#| export\n" + cell], True),
+    ):
+        names["In"] = history
+        assert bool(workbook.check("causal_mask")) is right
+    del names["In"]
+    exec(
+        f"def causal_mask(T, device=None):\n    import shutil\n    shutil.disk_usage('.')\n    {MASK}", names
+    )
+    assert workbook.check("causal_mask")
+    exec(f"def causal_mask(T, device=None):\n    (lambda: shutil.disk_usage('.'))()\n    {MASK}", names)
+    assert not workbook.check("causal_mask")
+
+
+@pytest.mark.parametrize("path", tools.notebooks(), ids=lambda path: path.stem)
+def test_the_books_tasks_take_names_of_their_modules_alone(path):
+    workbook = Workbook(path.stem, {})
+    for definition, module in workbook.home.items():
+        there = vars(importlib.import_module(f"gptlib.{module}"))
+        workbook.namespace = {**there, "shutil": None}
+        workbook.take_the_books(definition)
+        assert workbook.lacking(definition) == ""
+        exec(f"def {definition}():\n    return shutil", workbook.namespace)
+        assert "shutil is known to this page alone" in workbook.lacking(definition)
+        exec(f"class {definition}:\n    def f(self):\n        return shutil", workbook.namespace)
+        assert "shutil is known to this page alone" in workbook.lacking(definition)
 
 
 # --- export

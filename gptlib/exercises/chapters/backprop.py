@@ -3,7 +3,7 @@
 import torch
 
 from gptlib.exercises import exercise, expect
-from gptlib.exercises.answer import expect_close, parts, tensor
+from gptlib.exercises.answer import close, expect_close, parts, tensor
 from gptlib.exercises.limits import without_autograd
 
 
@@ -35,6 +35,12 @@ def average_backward(attempt):
         expect_close(found, average.T @ grad_out, mistakes, f"T={T}: ")
 
 
+def layer_norm_gradient(x, grad_hat, eps):
+    """What LayerNorm hands back to x."""
+    x = x.detach().clone().requires_grad_()
+    return torch.autograd.grad(torch.nn.functional.layer_norm(x, x.shape[-1:], eps=eps), x, grad_hat)[0]
+
+
 @exercise(difficulty=3, minutes=20)
 def rms_norm_backward(attempt):
     """attempt(grad_out, x, weight, eps) -> (gradient of x, gradient of weight) of y = x / rms(x) * weight."""
@@ -55,9 +61,6 @@ def rms_norm_backward(attempt):
         right_x = r * (grad_hat - x_hat * mean(grad_hat * x_hat))
         mistakes = {
             "r depends on x too: its slope is missing": r * grad_hat,
-            "nothing was centred forward, so no mean of the gradient is subtracted backward": (
-                right_x - r * mean(grad_hat)
-            ),
             "the factor r in front is missing": right_x / r,
             "take the mean of ĝ · x̂, not the sum": (
                 r * (grad_hat - x_hat * (grad_hat * x_hat).sum(dim=-1, keepdim=True))
@@ -66,6 +69,15 @@ def rms_norm_backward(attempt):
             "r is missing in x̂ = r · x": r * (grad_hat - x * mean(grad_hat * x)),
             "the second part is subtracted, not added": r * (grad_hat + x_hat * mean(grad_hat * x_hat)),
         }
+        for centred in (
+            right_x - r * mean(grad_hat),
+            right_x - mean(right_x),
+            layer_norm_gradient(x, grad_hat, eps),
+        ):
+            expect(
+                not close(grad_x, centred),
+                "the gradient of x: nothing was centred forward, so no mean of the gradient is subtracted backward",
+            )
         expect_close(grad_x, right_x, mistakes, "the gradient of x: ")
 
         where = "the gradient of weight: "

@@ -100,9 +100,9 @@ def check_matmul_backward(matmul_backward):
         grad_a, grad_b = by_formula(matmul_backward, (G, a, b), ("the gradient of a", "the gradient of b"))
         right_a, right_b = measured_gradients(torch.matmul, (a, b), G)
         square = n == k == m
-        mistakes = {"the transpose is missing": G @ b, "the factors are swapped: rows of G belong to rows of a": b.mT @ G, "that is the gradient of b: a comes first": right_b} if square else {}
+        mistakes = {"the transpose is missing": G @ b, "the factors are swapped: rows of G belong to rows of a": b.mT @ G, "that is the gradient of b: a comes first": right_b, "it is transposed: G bᵀ": right_a.mT} if square else {}
         expect_close(tensor(grad_a, a.shape, "the gradient of a"), right_a, mistakes, f"the gradient of a {list(a.shape)}: ", rtol=1e-6)
-        mistakes = {"the transpose is missing": a @ G, "the factors are swapped: columns of G belong to columns of b": G @ a.mT} if square else {}
+        mistakes = {"the transpose is missing": a @ G, "the factors are swapped: columns of G belong to columns of b": G @ a.mT, "it is transposed: aᵀ G": right_b.mT} if square else {}
         expect_close(tensor(grad_b, b.shape, "the gradient of b"), right_b, mistakes, f"the gradient of b {list(b.shape)}: ", rtol=1e-6)
 
 
@@ -140,7 +140,7 @@ def check_cross_entropy_backward(cross_entropy_backward):
         chosen = F.one_hot(targets, logits.shape[-1]) * logits.log_softmax(-1)
         return -chosen.sum() / targets.numel()
 
-    for shape in ((5,), (3, 5), (2, 2, 4), (4, 4)):
+    for shape in ((3, 5), (2, 2, 4), (4, 4), (5,)):
         (logits,) = draw_for(shape, seed=len(shape))
         targets = torch.randint(shape[-1], shape[:-1], generator=torch.Generator().manual_seed(1))
         for factor in (1.0, 3.0):
@@ -152,6 +152,7 @@ def check_cross_entropy_backward(cross_entropy_backward):
                 "the sign is reversed: p − y": -right,
                 "divide by N, the number of positions": factor * (p - y) if N > 1 else right + 1,
                 "divide by N, the number of positions, not by all entries": right / shape[-1],
+                "N counts all positions, targets.numel(), not only the first dimension": right * N / shape[0] if len(shape) > 2 else right + 1,
                 "grad_out is left out": right / factor,
                 "that is p: subtract 1 at the target": factor * p / N,
                 "that is −y: p is missing": -factor * y / N,
@@ -267,12 +268,17 @@ def check_attention_backward(attention_backward):
                 {
                     "step 3 is missing: divide by √head_size": grad_S @ k,
                     "divided by head_size, not by its root": grad_S @ k / size,
+                    "multiplied by √head_size: divide by it": grad_S @ k * root,
+                    "divided by √T: step 3 has √head_size, q.shape[-1]": grad_S @ k / math.sqrt(T) if T != size else rights[0] + 1,
+                    "step 4 takes q and k.mT, as R = q kᵀ is their product": grad_S @ k.mT / root if T == S == size else rights[0] + 1,
+                    "that is the gradient of v: the order is q, k, v": rights[2] if S == T else rights[0] + 1,
                     "step 2 is missing: the gradient of P has to go through the softmax": grad_P @ k / root,
                     "step 2 takes the gradient of P and then P: they are swapped": grad_P * (P - (grad_P * P).sum(-1, keepdim=True)) @ k / root,
                     "that is the gradient of k: the order is q, k, v": rights[1] if S == T else rights[0] + 1,
                 },
                 {
                     "step 3 is missing: divide by √head_size": grad_S.mT @ q,
+                    "that is the gradient of v: the order is q, k, v": rights[2],
                     "it is transposed": rights[1].mT if S == size else rights[1] + 1,
                     "k gets gradients through the transpose of the scores' gradient": grad_S @ q / root if S == T else rights[1] + 1,
                 },
@@ -347,6 +353,7 @@ def check_block_backward(block_backward):
             "x gets grad_middle, not grad_out": grad_out + branch_1,
             "a branch is subtracted": right_middle - branch_1,
             "each way counts once": right + right_middle,
+            "grad_out twice: it is in grad_middle already": right + grad_out,
         }
         for short, message in (
             (branch_2, "grad_middle lacks grad_out: middle also went into the sum directly"),

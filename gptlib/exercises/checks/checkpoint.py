@@ -294,8 +294,12 @@ def check_save_checkpoint(save_checkpoint):
             named = all(name.startswith(".step_") and name.endswith(".tmp") for name in left)
             expect(named, f"{when}: {left} is left; `.step_….tmp` is what is cleared away later")
             if not folder.exists():
+                for path in folder.parent.iterdir():
+                    if path.is_dir():  # a file that the next save does not write
+                        (path / "optimizer.old").write_bytes(b"")
                 try:
                     save_checkpoint(folder, checkpoint)
                 except Exception as error:
                     expect(False, f"{when}, the next save fails on what is left: {error}")
+                expect(not (folder / "optimizer.old").exists(), f"{when}, the next save keeps what the killed save has left: remove(temporary) before you begin")
                 expect(not problem(folder), f"{when}, the next save is not complete: {problem(folder)}")

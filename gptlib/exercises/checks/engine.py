@@ -50,7 +50,9 @@ def check_Value(Value):
                 found = sum(slopes)
                 expect(isinstance(found, int | float), f"{formula}: a slope is a plain number, not {type(found).__name__}")
                 mistakes = {
-                    "that is the number itself: the slope in one factor is the other": number.data if right != number.data else math.inf,
+                    "that is the number itself: the slope in one factor is the other": number.data if " * " in formula and right != number.data else math.inf,
+                    "e^a is its own slope: hand on the result, not a": number.data if "exp" in formula else math.inf,
+                    "the slope of the logarithm is 1/a, not a": number.data if "log" in formula else math.inf,
                     "that is the power, not its slope n·a^(n−1)": y.data if "**" in formula else math.inf,
                     "a slope of 1 is that of a sum": 1.0 if formula != "1 + a" else math.inf,
                     "an input that is used twice has two arrows": right / 2 if formula == "a * a" else math.inf,
@@ -84,15 +86,20 @@ def check_topological_order(topological_order):
     y = Node("y = u + x", u, x)
     z = Node("z = x·y", x, y)
     twice = Node("v = x·x", x, x)
+    p = Node("p = a·1", Node("a"), Node("1"))
+    square, product = Node("v = p·p", p, p), Node("u = w·p", w, p)
+    plus = Node("u + 1", product, Node("1"))
+    both = Node("end = v + (u + 1)", square, plus)  # p is used three times, twice by v
+    all_of_both = [both, square, plus, product, w, p, *(source for source, _ in (*p.edges, plus.edges[1]))]
     steps = [x]
     for n in range(60):
         steps.append(Node(f"s{n}", steps[-1], steps[max(0, n - 1)]))
-    cases = [(x, [x]), (u, [u, w, x]), (y, [y, u, w, x]), (z, [z, y, u, w, x]), (twice, [twice, x]), (steps[-1], steps)]
+    cases = [(x, [x]), (u, [u, w, x]), (y, [y, u, w, x]), (z, [z, y, u, w, x]), (twice, [twice, x]), (both, all_of_both), (steps[-1], steps)]
     for end, needed in cases:
         order = topological_order(end)
         expect(isinstance(order, list | tuple), f"return a list, not {type(order).__name__}")
         names, case = [value.name for value in order], f"for {end.name}: "
-        if len(needed) < 6:
+        if len(needed) < 10:
             case = f"for {end.name} your order is {', '.join(names)}: "
         expect(set(order) >= set(needed), case + "a value is missing")
         expect(len(order) == len(set(order)), case + "a value stands there twice")
@@ -121,8 +128,8 @@ def check_backward(backward):
     """
 
     class Node:
-        def __init__(self, *edges):
-            self.data, self.grad, self.edges = 0.0, 0.0, edges
+        def __init__(self, *edges, data=13.0):
+            self.data, self.grad, self.edges = data, 0.0, edges
 
         def __hash__(self):  # a set of Nodes has the same order in every run
             return len(self.edges)
@@ -131,7 +138,7 @@ def check_backward(backward):
         x = Node()
         u = Node((x, a))
         v = Node((u, b), (x, c))
-        return x, u, v, Node((v, d), (u, e))
+        return x, u, v, Node((v, d), (u, e), data=17.0)
 
     leaf = Node()
     backward(leaf)
@@ -146,6 +153,7 @@ def check_backward(backward):
         "the gradient of the value is missing in the product gradient · slope": ((7, 14, 7),),
         "the slope is missing in the product gradient · slope": ((1, 2, 3),),
         "the gradient is added to the slope; the chain rule multiplies": ((8, 23, 38),),
+        "each value hands on its grad times the slope, not its data": ((17 * 7, 17 * 11 + 13 * 3, 13 * 5 + 13 * 2),),
     }
     right = [7, 11 + 7 * 3, 7 * 5 + 32 * 2]
     for message, wrong in mistakes.items():

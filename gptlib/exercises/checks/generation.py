@@ -33,6 +33,12 @@ def check_draw(draw):
     expect(greedy.flatten().tolist() == [2, 0, 3], f"at temperature 0 the likeliest of these rows are 2, 0, 3, yours {greedy.flatten().tolist()}")
 
     n = 20_000
+    pair = torch.cat([five, five.flip(-1)])
+    tokens = draw(pair.repeat(n // 2, 1), 1.0, seeded(1))
+    over_texts = pair.softmax(0)[0]  # for the first row of each pair, up to a factor
+    share = tokens.flatten()[::2].bincount(minlength=5) / (n / 2)
+    wrong = (share - over_texts / over_texts.sum()).abs().max() < 0.03
+    expect(not wrong, "the softmax runs over the texts: it must run over the vocabulary, dim=-1, in each row by itself")
     for T in (1.0, 0.5, 2.0):
         tokens = draw(five.expand(n, 5), T, seeded(1))
         expect(list(tokens.shape) == [n, 1], f"return one token a row, shape [{n}, 1]; yours has {list(tokens.shape)}")
@@ -141,6 +147,13 @@ def check_keep_top_p(keep_top_p):
             expect((found[~stays] == -math.inf).all(), where + "what is dropped must be −∞, below all others")
             expect_close(found[stays], given[stays], {}, where + "the logits that stay must stay as they are: ", rtol=1e-9)
             continue
+        ordered, order = given.sort(dim=-1, descending=True)
+        for softmax_dim, sum_dim in ((0, -1), (-1, 0), (0, 0)):
+            across = ordered.softmax(dim=softmax_dim)
+            marks = across.cumsum(dim=sum_dim) - across < p
+            same = torch.equal(stays, marks.gather(-1, order.argsort(dim=-1)))
+            name = "softmax" if softmax_dim == 0 else "cumsum"
+            expect(not same, where + f"the {name} runs over the rows: it must run over the tokens of each row, dim=-1")
         expect(not stays.all(), where + "nothing is dropped")
         expect(not torch.equal(stays, short), where + "the token that crosses the line must stay: look at the sum before it")
         counts, wanted = stays.sum(-1).tolist(), right.sum(-1).tolist()
@@ -243,6 +256,8 @@ def check_LayerCache(LayerCache):
         expect(shapes[0] != [B, H, room, D] or S == room, where + "you return the whole room: only the first S positions are in use")
         expect(shapes[0] == [B, H, S, D], where + f"keys must be {[B, H, S, D]}, yours {shapes[0]}")
         expect(shapes[1] == [B, H, S, D], where + f"values must be {[B, H, S, D]}, yours {shapes[1]}")
+        late = S + T <= room and torch.equal(cache.k[:, :, S : S + T], k) and not torch.equal(cache.k[:, :, before:S], k)
+        expect(not late, where + f"the length was raised before the write: the new keys stand at position {S}, not at {before}")
         mistakes = {"keys and values are exchanged": all_v, "the newest stand in front": torch.cat([k, all_k[:, :, :before]], dim=2)}
         expect_close(found[0], all_k, mistakes, where + "keys: ")
         expect_close(found[1], all_v, {"these are the keys": all_k}, where + "values: ")

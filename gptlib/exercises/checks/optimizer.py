@@ -74,10 +74,10 @@ def check_SGD(SGD):
                 if g is not None:
                     own = g if bug in ("no decay", "decoupled") else g + (-weight_decay if bug == "sign" else weight_decay) * w[i]
                     kept = {"no momentum": 0.0, "sum": 1.0}.get(bug, momentum)
-                    v[i] = kept * v[i] + (1 - momentum if bug == "mean" else 1) * own
+                    v[i] = kept * v[i] + {"mean": 1 - momentum, "rate inside": rate}.get(bug, 1) * own
                     if bug == "decoupled":
                         w[i] = (1 - rate * weight_decay) * w[i]
-                    w[i] = w[i] - (-rate if bug == "uphill" else 1 if bug == "no rate" else lr if bug == "first rate" else rate) * v[i]
+                    w[i] = w[i] - {"uphill": -rate, "no rate": 1, "rate inside": 1, "first rate": lr}.get(bug, rate) * v[i]
             path.append(torch.cat([p.flatten() for p in w]))
         return torch.stack(path)
 
@@ -90,6 +90,7 @@ def check_SGD(SGD):
             "sum": "the old velocity must be multiplied by momentum",
             "mean": "the velocity is a sum, not a mean: momentum · velocity + gradient, without 1 - momentum",
             "no rate": "the learning rate is missing",
+            "rate inside": "the learning rate stands inside the velocity: it multiplies the whole velocity, when p moves",
             "first rate": "read group['lr'] at every step: a schedule changes it",
             "no decay": "the weight decay is missing: add decay · p to the gradient",
             "sign": "the decay has the wrong sign: it is added to the gradient",
@@ -110,7 +111,9 @@ def adam_walk(first, gradients, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0
     """What Adam does, or would do with a mistake in it: the weights after each step, and the last means m and v."""
     w, m, v = [p.clone() for p in first], [torch.zeros_like(p) for p in first], [torch.zeros_like(p) for p in first]
     counts, path = [0 for _ in first], []
-    b1, b2 = reversed(betas) if bug == "betas" else betas
+    b1, b2 = reversed(betas) if bug in ("betas", "means") else betas
+    keep1, keep2 = b2 if bug == "m keeps" else b1, b1 if bug == "v keeps" else b2
+    right1, right2 = reversed((b1, b2)) if bug in ("means", "corrections") else (b1, b2)
     for step, row in enumerate(gradients):
         rate = lr if bug == "first rate" else lr * (1 + step % 2)
         for i, g in enumerate(row):
@@ -121,19 +124,21 @@ def adam_walk(first, gradients, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0
                 counts[i], m[i], v[i] = 1, torch.zeros_like(g), torch.zeros_like(g)
             coupled = (not decoupled) != (bug == "other decay")
             own = g + weight_decay * w[i] if coupled and bug != "no decay" else g
-            if not coupled and bug != "no decay":
+            if not coupled and bug not in ("no decay", "decay after"):
                 w[i] = (1 - (1 if bug == "decay without rate" else rate) * weight_decay) * w[i]
-            m[i] = (0 if bug == "no m" else b1) * m[i] + (1 if bug == "sum m" else 1 - b1) * own
+            m[i] = (0 if bug == "no m" else keep1) * m[i] + (1 if bug == "sum m" else 1 - b1) * own
             square = own.abs() if bug == "absolute" else own**2
-            v[i] = (0 if bug == "no v" else b2) * v[i] + (1 if bug == "sum v" else 1 - b2) * square
+            v[i] = (0 if bug == "no v" else keep2) * v[i] + (1 if bug == "sum v" else 1 - b2) * square
             n = counts[i] + (bug == "late")
             n = torch.tensor(float(n)) if bug == "float32" else n
-            m_hat = m[i] if bug in ("raw", "raw m") else m[i] / (1 - b1**n)
-            v_hat = v[i] if bug in ("raw", "raw v") else v[i] / (1 - b2**n)
+            m_hat = m[i] if bug in ("raw", "raw m") else m[i] / (1 - right1**n)
+            v_hat = v[i] if bug in ("raw", "raw v") else v[i] / (1 - right2**n)
             size = (v_hat + eps).sqrt() if bug == "eps" else v_hat + eps if bug == "no root" else v_hat.sqrt() + eps
             if bug in ("kept", "kept m"):
                 m[i], v[i] = m_hat, v[i] if bug == "kept m" else v_hat
             w[i] = w[i] - (-rate if bug == "uphill" else 1 if bug == "no rate" else rate) * m_hat / size
+            if bug == "decay after":
+                w[i] = (1 - rate * weight_decay) * w[i]
         path.append(torch.cat([p.flatten() for p in w]))
     return torch.stack(path), m, v
 
@@ -158,6 +163,10 @@ def hold_against_adam(kind, decoupled):
         "no m": "the old m is lost: keep it in `state`, changed in place",
         "no v": "the old v is lost: keep it in `state`, changed in place",
         "betas": "β₁ belongs to m, β₂ to v: they are exchanged",
+        "means": "β₁ belongs to m, β₂ to v: they are exchanged where m and v are made",
+        "corrections": "β₁ⁿ belongs to m, β₂ⁿ to v: they are exchanged in m̂ and v̂",
+        "m keeps": "m keeps β₁ of itself, not β₂",
+        "v keeps": "v keeps β₂ of itself, not β₁",
         "no rate": "the learning rate is missing",
         "first rate": "read group['lr'] at every step: a schedule changes it",
         "no decay": "the weight decay is missing",
@@ -168,6 +177,7 @@ def hold_against_adam(kind, decoupled):
         ),
     }
     if decoupled:
+        messages["decay after"] = "the decay comes before the step: first p.mul_(1 - lr * decay), then the rest"
         messages["decay without rate"] = "the decay is scaled by the learning rate: p shrinks by lr · decay of itself"
     for seed, settings in enumerate(
         (
@@ -179,7 +189,12 @@ def hold_against_adam(kind, decoupled):
     ):
         first, gradients = weights_and_gradients(seed)
         settings = {"weight_decay": 0.0} | settings
-        _, path = path_of(kind, settings, first, gradients)
+        optimizer, path = path_of(kind, settings, first, gradients)
+        counts = [float(optimizer.state[p].get("step", 1)) for p in optimizer.param_groups[0]["params"]]
+        expect(any(counts), "the steps are not counted: add 1 to state['step'] at each, before n is read")
+        if not path[0].isfinite().any():
+            expect(False, "n is 0 at the first step, so 1 - β₁ⁿ is 0: add 1 to the count before it is used")
+        expect(path.isfinite().all(), "the root of a negative number: v must be the mean of g², not of g")
         right, m, v = adam_walk(first, gradients, **settings, decoupled=decoupled)
         mistakes = {"the weights do not move: change p in place, with p.sub_(…)": torch.cat([p.flatten() for p in first]).expand_as(path)}
         for bug, message in messages.items():
@@ -233,7 +248,11 @@ def check_clip_grad_norm(clip_grad_norm):
         parts = [p.grad.clone() for p in params[:2]]
         joint = torch.cat(parts)
         norm = joint.norm()
-        answer = clip_grad_norm((p for p in params), max_norm)
+        try:
+            answer = clip_grad_norm((p for p in params), max_norm)
+        except (AttributeError, TypeError, RuntimeError) as error:
+            expect("NoneType" not in str(error), "a parameter without a gradient has p.grad None: leave it out")
+            raise
         expect(params[2].grad is None, "a parameter without a gradient has none afterwards, either")
         where = f"max_norm={max_norm:g}, joint norm {norm:.3g}: "
         after = torch.cat([p.grad for p in params[:2]])

@@ -66,6 +66,7 @@ def check_eager_step(eager_step):
         mistakes = {
             "the gradients of the step before are still there: optimizer.zero_grad()": right + ones,
             "each piece must count with its share, len(part_x) / len(x)": by_hand(micro, "none")[0],
+            "a grad_clip of 0 means no clipping: config.grad_clip or math.inf": 0 * right,
             "zero_grad() is inside the loop: only the last piece counts": None,
         }
         if micro < 12:

@@ -66,20 +66,26 @@ def loop_by_hand(config, tokens, validation, mistake=""):
     size = config.batch_size - (mistake == "batch size")
     batches = Batches(tokens, size, 8, 0 if mistake == "seed" else config.seed)
     found = {"train_loss": [], "learning_rate": [], "grad_norm": [], "val_loss": []}
+    last_rate = config.learning_rate
     for step in range(config.max_steps):
         low, warmup, end = config.min_learning_rate, config.warmup_steps, config.max_steps - 1
         rate = cosine_schedule(step, max_lr=config.learning_rate, min_lr=low, warmup_steps=warmup, max_steps=end)
+        wrong = {"constant": config.learning_rate, "share": rate * config.learning_rate, "late": last_rate}
         for group in optimizer.param_groups:
-            group["lr"] = {"constant": config.learning_rate, "share": rate * config.learning_rate}.get(mistake, rate)
-        model.train(mistake != "eval mode")
+            group["lr"] = wrong.get(mistake, rate)
+        last_rate = rate
+        evaluated = bool(found["val_loss"])
+        model.train(mistake != "eval mode" and not (mistake == "eval later" and evaluated))
         x, y = batches.at({"first batch": 0, "next batch": step + 1}.get(mistake, step))
         loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
         if mistake != "piled up":
             optimizer.zero_grad()
         loss.backward()
-        limit = math.inf if mistake == "unclipped" else config.grad_clip or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), limit)
-        optimizer.step()
+        limit = {"unclipped": math.inf, "clip 0": config.grad_clip}.get(mistake, config.grad_clip or math.inf)
+        together = [[p] for p in model.parameters()] if mistake == "each clipped" else [list(model.parameters())]
+        norm = [torch.nn.utils.clip_grad_norm_(params, limit) for params in together][-1]
+        if mistake != "no step":
+            optimizer.step()
         for name, value in (("train_loss", loss.item()), ("learning_rate", rate), ("grad_norm", norm.item())):
             found[name].append(value)
         if (step + 1) % (config.eval_interval or config.max_steps) == 0 or step + 1 == config.max_steps:
@@ -106,9 +112,14 @@ def loop_mistakes():
         "seed": "config.seed is not used for the batches",
         "piled up": "the gradients pile up: zero_grad() in each step, before backward()",
         "unclipped": "the gradients are not clipped before the update",
+        "clip 0": "a grad_clip of 0 means no clipping: config.grad_clip or math.inf",
+        "each clipped": "each tensor is clipped by itself: give clip_grad_norm all parameters in one call",
+        "no step": "the weights do not move: optimizer.step()",
+        "late": "the learning rate is set one step late: set_learning_rate before optimizer.step()",
         "constant": "the learning rate stays the same: set_learning_rate in each step",
         "share": "set_learning_rate wants a share of the highest rate: rate / config.learning_rate",
         "eval mode": "the model trains in eval mode, without dropout: model.train()",
+        "eval later": "after the first evaluation the model trains in eval mode: model.train() in each step",
         "decay": "weight decay or betas are not those of config: make_optimizer(model, config)",
         "dropout on": "the validation loss is measured with dropout on",
         "training text": "the validation loss is measured on the training text",
@@ -128,7 +139,11 @@ def compare_loops(found, config, tokens, validation):
         for mistake in [] if mistaken else loop_mistakes():
             mistaken[mistake] = loop_by_hand(config, tokens, validation, mistake)
         wrong = {loop_mistakes()[m]: torch.tensor(run[name], dtype=torch.float64) for m, run in mistaken.items()}
-        expect_close(values, expected, wrong, f"{name}: ", "is it measured where the task says?", rtol=1e-6)
+        hint = "all losses before it are right: is it measured where the task says?"
+        if name != "val_loss" and values.shape == expected.shape:
+            first = 1 + int(((values - expected).abs() > 1e-6 * expected.abs()).int().argmax())
+            hint = f"step {first} is the first that differs. In each step: rate, batch, train(), loss, zero_grad(), backward(), clip, step()"
+        expect_close(values, expected, wrong, f"{name}: ", hint, rtol=1e-6)
 
 
 def check_plain_train(plain_train):
@@ -157,6 +172,8 @@ def check_plain_train(plain_train):
         expect(found == evaluated, f"{steps} steps, eval_interval={interval}: a val_loss of the steps {evaluated}, yours are of {found}")
         order = [row["step"] for row in records]
         expect(order == sorted(order), f"records in the order in which things happen, your steps are {order}")
+        early = [a["step"] for a, b in zip(records, records[1:]) if "val_loss" in a and a["step"] == b["step"]]
+        expect(not early, f"step {early[:1]}: its train_loss comes before its val_loss, as the step comes before the evaluation")
         values = {}
         for name in ("train_loss", "learning_rate", "grad_norm", "val_loss"):
             rows = [row for row in records if ("val_loss" in row) == (name == "val_loss")]
@@ -181,7 +198,8 @@ def check_train(train):
     settings = dict(batch_size=5, learning_rate=2e-2, min_learning_rate=2e-3, warmup_steps=3, betas=(0.8, 0.9), weight_decay=0.3)
     for clip, steps, interval in ((0.5, 7, 3), (0.0, 4, 0)):
         config = TrainConfig(steps, grad_clip=clip, eval_interval=interval, log_interval=1, seed=6, **settings)
-        result = train(checked_gpt(), tokens, validation, config)
+        handed = []
+        result = train(checked_gpt(), tokens, validation, config, checkpointer=lambda state, loss, handed=handed: handed.append(loss))
         values = {}
         for name in ("train_loss", "learning_rate", "grad_norm", "val_loss"):
             values[name] = [row[name] for row in result.records if name in row]
@@ -190,6 +208,11 @@ def check_train(train):
         expect(found == evaluated, f"{steps} steps, eval_interval={interval}: evaluated after {evaluated}, yours after {found}")
         expect(len(values["train_loss"]) == steps, f"{len(values['train_loss'])} steps were recorded, not {steps}")
         compare_loops(values, config, tokens, validation)
+        kept = "call run.evaluate(val_tokens): it records the loss, and keeps the lowest one, its step and its state"
+        lowest = min(values["val_loss"])
+        best = result.val_loss, result.best_val_loss, result.best_step
+        expect(best == (values["val_loss"][-1], lowest, found[values["val_loss"].index(lowest)]), kept)
+        expect(lowest in handed, kept)
 
     seen, states = [], []
 

@@ -68,6 +68,19 @@ def centred(*given):
     return r * (grad_hat - grad_hat.mean(dim=-1, keepdim=True) - x_hat * along), grad_w
 
 
+def layer_norm(grad_out, x, weight, eps):
+    c = x - x.mean(dim=-1, keepdim=True)
+    r, c_hat, grad_hat, along, grad_w = norm_parts(grad_out, c, weight, eps)
+    h = r * (grad_hat - c_hat * along)
+    return h - h.mean(dim=-1, keepdim=True), grad_w
+
+
+def mean_of_all(*given):
+    r, x_hat, grad_hat, along, grad_w = norm_parts(*given)
+    h = r * (grad_hat - x_hat * along)
+    return h - h.mean(dim=-1, keepdim=True), grad_w
+
+
 def without_r(*given):
     _, x_hat, grad_hat, along, grad_w = norm_parts(*given)
     return grad_hat - x_hat * along, grad_w
@@ -133,6 +146,8 @@ BUGS = {
     "rms_norm_backward": {
         "r taken as fixed": (r_fixed, "r depends on x"),
         "LayerNorm's two subtractions": (centred, "centred"),
+        "LayerNorm's last line": (mean_of_all, "centred"),
+        "LayerNorm as it is": (layer_norm, "centred"),
         "r forgotten": (without_r, "factor r"),
         "a sum for the mean": (summed_along, "not the sum"),
         "weight forgotten": (weight_forgotten, "weight is missing"),

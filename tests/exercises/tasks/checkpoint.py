@@ -174,6 +174,11 @@ BUGS = {
         ),
         (BLOCK, BY_HAND.replace("        fsync(folder.parent)\n", ""), "act 6"),
         (BLOCK, BY_HAND.replace("        remove(temporary)\n", ""), "what is left"),
+        (
+            BLOCK,
+            BY_HAND.replace("        remove(temporary)\n", "").replace("mkdir()", "mkdir(exist_ok=True)"),
+            "the killed save has left",
+        ),
         (BLOCK, BY_HAND.replace('f".{folder.name}.tmp"', 'f"{folder.name}.new"'), "cleared away"),
         (BLOCK, BY_HAND.replace("folder.parent /", "folder.parent.parent /"), "beside"),
         (

@@ -77,6 +77,7 @@ EDGES = "[(self, other.data), (other, self.data)]"
 STRIKE = (
     "            uses[source] -= 1\n            if uses[source] == 0:\n                order.append(source)"
 )
+FIND = "        for source, _ in value.edges:\n            if source not in uses:\n"
 ZEROS = "    for value in order:\n        value.grad = 0.0\n"
 ORDER = "    order = topological_order(end)\n"
 RECURSIVE = """    order, seen = [], set()
@@ -114,6 +115,8 @@ BUGS = {
         ("n * self.data ** (n - 1)", "self.data ** n", "not its slope"),
         ("[(self, result)]", "[(self, 1.0)]", "a.exp()"),
         ("1 / self.data", "math.log(self.data)", "a.log()"),
+        ("[(self, result)]", "[(self, self.data)]", "its own slope"),
+        ("1 / self.data", "self.data", "is 1/a"),
         ("math.log(self.data)", "math.log10(self.data)", "a.log()"),
     ],
     "topological_order": [
@@ -124,6 +127,11 @@ BUGS = {
         ("    return order\n", "    return set(order)\n", "list"),
         ("    return order\n", "    return found\n", "which uses it"),
         ("            uses[source] += 1", "            uses[source] = 1", "which uses it"),
+        (
+            FIND,
+            FIND.replace("source, _ in value.edges", "source in {s for s, _ in value.edges}"),
+            "which uses it",
+        ),
         ("    order = [end]\n", RECURSIVE, "recursion"),
         ("    order = [end]\n", EVERY_PATH, "again and again"),
     ],
@@ -136,6 +144,7 @@ BUGS = {
         ("value.grad * slope", "value.grad", "slope is missing"),
         ("value.grad * slope", "slope", "gradient of the value is missing"),
         ("value.grad * slope", "value.grad + slope", "added to the slope"),
+        ("value.grad * slope", "value.data * slope", "not its data"),
         (ZEROS + "    end.grad = 1.0\n", "    end.grad = 1.0\n" + ZEROS, "of the end itself"),
         (ZEROS, ZEROS.replace("0.0", "1.0"), ""),
     ],

@@ -6,6 +6,15 @@ SHIFT = "logits - logits.amax(dim=-1, keepdim=True)"
 WINDOW = "window = idx[:, -model.config.block_size :]"
 APPEND = "idx = torch.cat([idx, new], dim=1)"
 RETURN = "return self.k[:, :, :end], self.v[:, :, :end]"
+WRITE = """        start, end = self.length, self.length + T
+        self.k[:, :, start:end] = k
+        self.v[:, :, start:end] = v
+        self.length = end
+"""
+RAISED_FIRST = """        self.length = end = self.length + T
+        self.k[:, :, end : end + T] = k
+        self.v[:, :, end : end + T] = v
+"""
 CACHE = """
 class LayerCache:
     def __init__(self, block_size):
@@ -115,6 +124,7 @@ BUGS = {
         ("(shifted / temperature).softmax(dim=-1)", "shifted.softmax(dim=-1)", "changes nothing"),
         ("(shifted / temperature).softmax(dim=-1)", "logits.softmax(dim=-1) / temperature", ""),
         ("(shifted / temperature).softmax(dim=-1)", "torch.ones_like(logits)", "do nothing"),
+        ("(shifted / temperature).softmax(dim=-1)", "(shifted / temperature).softmax(dim=0)", "dim=-1"),
         (SHIFT, "logits", "overflow"),
         (SHIFT, "logits - logits.max()", "each row"),
         (
@@ -156,6 +166,8 @@ BUGS = {
     "keep_top_p": [
         (TOP_P, "shares.cumsum(dim=-1) > p", "crosses the line"),
         (TOP_P, "shares.cumsum(dim=-1) - shares > p", "reach p exactly"),
+        (TOP_P, "shares.cumsum(dim=0) - shares >= p", "of each row, dim=-1"),
+        ("ordered.softmax(dim=-1)", "ordered.softmax(dim=0)", "of each row, dim=-1"),
         (TOP_P, "shares.cumsum(dim=-1) < p", ""),
         (BACK, "drop", "own order"),
         (BACK, "drop.gather(-1, order)", "own order"),
@@ -196,6 +208,7 @@ BUGS = {
         (RETURN, "return self.k[:, :, :end]", "two tensors"),
         (RETURN, "return self.k[:, :, :end], self.k[:, :, :end]", "these are the keys"),
         ("self.length = end", "pass", "length must be"),
+        (WRITE, RAISED_FIRST, "before the write"),
         ("start, end = self.length, self.length + T", "start, end = 0, T", ""),
         ("start, end = self.length, self.length + T", "start, end = self.length, self.length + 1", ""),
         ("self.v[:, :, start:end] = v", "pass", "values"),

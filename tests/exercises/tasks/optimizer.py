@@ -125,6 +125,11 @@ def cosine_schedule(step, *, max_lr, min_lr, warmup_steps, max_steps):
 """,
     ],
 }
+CORRECTED = "m / (1 - beta1**n)\n                v_hat = v / (1 - beta2**n)"
+MEANS = "m.mul_(beta1).add_((1 - beta1) * g)\n                v.mul_(beta2).add_((1 - beta2) * g**2)"
+COUNTED = """                state["step"] += 1
+                n, m, v = state["step"].item(), state["exp_avg"], state["exp_avg_sq"]"""
+MOVED = "p.sub_(lr * m_hat / (v_hat.sqrt() + eps))"
 ADAM_BUGS = [
     ("p.sub_(", "p.add_(", "uphill"),
     ("m_hat = m / (1 - beta1**n)", "m_hat = m", "m is used as it is"),
@@ -143,7 +148,16 @@ ADAM_BUGS = [
     ('state["step"].item()', 'state["step"]', "float32"),
     ("(v_hat.sqrt() + eps)", "(v_hat + eps).sqrt()", "outside the root"),
     ("v_hat.sqrt()", "v_hat", "root of v̂"),
-    ("m.mul_(beta1).add_", "m.mul_(beta2).add_", "off by"),
+    ("m.mul_(beta1).add_", "m.mul_(beta2).add_", "m keeps β₁ of itself"),
+    ("v.mul_(beta2).add_", "v.mul_(beta1).add_", "v keeps β₂ of itself"),
+    (
+        CORRECTED,
+        CORRECTED.replace("beta1", "beta0").replace("beta2", "beta1").replace("beta0", "beta2"),
+        "β₁ⁿ belongs to m",
+    ),
+    ("(beta1, beta2), eps", "(beta2, beta1), eps", "exchanged"),
+    ('state["step"] += 1', "pass", "not counted"),
+    (COUNTED, "\n".join(COUNTED.split("\n")[::-1]), "before it is used"),
     ("lr * m_hat", "m_hat", "learning rate is missing"),
     ("p.sub_(lr * m_hat / (v_hat.sqrt() + eps))", "p = p - lr * m_hat / (v_hat.sqrt() + eps)", "do not move"),
     ("if not state:", "if True:", "begins anew"),
@@ -160,6 +174,11 @@ BUGS = {
             "gradient alone",
         ),
         (".add_(p.grad + decay * p)", ".add_((1 - momentum) * (p.grad + decay * p))", "not a mean"),
+        (
+            "add_(p.grad + decay * p)\n                p.sub_(lr * v)",
+            "add_(lr * (p.grad + decay * p))\n                p.sub_(v)",
+            "inside the velocity",
+        ),
         ("p.grad + decay * p", "p.grad", "decay is missing"),
         ("p.grad + decay * p", "p.grad - decay * p", "wrong sign"),
         ("p.grad + decay * p", "p.grad.add_(decay * p)", "changed the gradient"),
@@ -179,7 +198,12 @@ BUGS = {
         ("(1 - beta1) * g", "g", "share in m is 1 - β₁"),
         ("(1 - beta2) * g**2", "g**2", "share of g² in v"),
         ("g**2", "g.abs()", "not of |g|"),
-        ("(beta1, beta2), eps", "(beta2, beta1), eps", "exchanged"),
+        (
+            MEANS,
+            MEANS.replace("beta1", "beta0").replace("beta2", "beta1").replace("beta0", "beta2"),
+            "exchanged",
+        ),
+        ("g**2", "g", "negative"),
         ('"exp_avg_sq"', '"v"', "exp_avg_sq"),
         ('state["step"] = torch.zeros(())', 'state["step"] = torch.zeros(()) - 1', ""),
     ],
@@ -191,6 +215,8 @@ BUGS = {
         ("p.mul_(1 - lr * decay)", "g = p.grad + decay * p", "decay is missing"),
         ("(1 - beta1) * p.grad", "p.grad", "share in m is 1 - β₁"),
         ("p.grad**2", "p.grad.abs()", "not of |g|"),
+        ("p.grad**2", "p.grad", "negative"),
+        (MOVED, f"p.div_(1 - lr * decay); {MOVED}; p.mul_(1 - lr * decay)", "before the step"),
     ],
     "clip_grad_norm": [
         ("g.mul_(scale)", "g = g * scale", "nothing was scaled"),
@@ -203,7 +229,7 @@ BUGS = {
         ("g.mul_(scale)", "g.clamp_(-max_norm, max_norm)", "cut by itself"),
         ("return torch.zeros(())", "return None", "the norm is 0"),
         ("return norm\n", "return norm.item()\n", "a tensor"),
-        (" if p.grad is not None", "", ""),
+        (" if p.grad is not None", "", "leave it out"),
     ],
     "cosine_schedule": [
         ("(step + 1) / warmup_steps", "step / warmup_steps", "would do nothing"),

@@ -51,7 +51,7 @@ BUGS = {
         ("x.split(micro), y.split(micro)", "x.split(len(x)), y.split(len(x))", "there is memory for"),
         ("trainer.predict(part_x)", "trainer.model(part_x)", "trainer.predict"),
         ("config.grad_clip or math.inf", "math.inf", "not clipped"),
-        ("config.grad_clip or math.inf", "config.grad_clip", "off by"),
+        ("config.grad_clip or math.inf", "config.grad_clip", "0 means no clipping"),
         ("bool((total + norm).isfinite())", "True", "updated must be False"),
         ("(total + norm).isfinite()", "total.isfinite()", "the norm is"),
         ("(total + norm).isfinite()", "norm.isfinite()", "the loss is"),

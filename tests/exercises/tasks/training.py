@@ -2,6 +2,11 @@
 
 CLIP = "        norm = clip_grad_norm(model.parameters(), config.grad_clip or math.inf)\n"
 STEP = "        optimizer.step()\n"
+ROW = '        records.append({"step": step + 1, **row})\n'
+EVALUATED = """        if (step + 1) % config.eval_interval == 0 or step + 1 == config.max_steps:
+            records.append({"step": step + 1, "val_loss": evaluate(model, val_tokens, block_size)})
+"""
+LATE = "scheduled_rate(config, step - 1) / config.learning_rate if step else 1.0)"
 RIGHT = {
     "scheduled_rate": [
         """
@@ -53,7 +58,21 @@ BUGS = {
         (", config.seed)", ")", "config.seed"),
         ("        optimizer.zero_grad()\n", "", "pile up"),
         ("config.grad_clip or math.inf", "math.inf", "not clipped"),
-        ("        optimizer.step()\n", "", "off by"),
+        ("        optimizer.step()\n", "", "do not move"),
+        (ROW + EVALUATED, EVALUATED + ROW, "before its val_loss"),
+        ("        model.train()\n", "        model.train(step < config.eval_interval)\n", "first evaluation"),
+        ("config.grad_clip or math.inf", "config.grad_clip", "0 means no clipping"),
+        ("rate / config.learning_rate)", LATE, "one step late"),
+        (
+            "clip_grad_norm(model.parameters(), config.grad_clip or math.inf)",
+            "max(clip_grad_norm([p], config.grad_clip or math.inf) for p in model.parameters())",
+            "by itself",
+        ),
+        (
+            "optimizer.step()\n",
+            "optimizer.step()\n        model.wte.weight.data *= 0.99\n",
+            "step 2 is the first",
+        ),
         ("        model.train()\n", "", "eval mode"),
         ("        set_learning_rate(optimizer, rate / config.learning_rate)\n", "", "stays the same"),
         ("rate / config.learning_rate)", "rate)", "a share"),
@@ -79,6 +98,17 @@ BUGS = {
         ("        model.train()\n", "", "eval mode"),
         ("set_learning_rate(trainer.optimizer, rate / config.learning_rate)", "pass", "stays the same"),
         ("rate / config.learning_rate)", "rate)", "a share"),
+        (
+            "        model.train()\n",
+            "        if step == run.first:\n            model.train()\n",
+            "first evaluation",
+        ),
+        ("rate / config.learning_rate)", LATE, "one step late"),
+        (
+            "run.evaluate(val_tokens)",
+            "run.record(val_loss=evaluate(model, val_tokens, model.config.block_size))",
+            "run.evaluate(val_tokens)",
+        ),
         ("run.due(config.eval_interval)", "False", "evaluated after"),
         ("run.due(config.eval_interval)", "True", "evaluated after"),
         ("step_fn(trainer,", "eager_step(trainer,", "step_fn is called"),
