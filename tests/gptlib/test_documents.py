@@ -22,9 +22,7 @@ CLEAN = [text.replace("\r\n", "\n") for text in TEXTS]
 
 def parquet(path, texts=TEXTS, column="text", rows=2):
     """A Parquet file as FineWeb's: a column of strings beside others, in several row groups."""
-    pa = pytest.importorskip("pyarrow")
-    import pyarrow.parquet as pq
-
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     table = pa.table(
         {column: texts, "url": ["https://example.org"] * len(texts), "score": [1.0] * len(texts)}
     )
