@@ -13,9 +13,6 @@ from types import SimpleNamespace
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
-from torch.distributed.tensor import DTensor, distribute_tensor
 
 from .data import Batches
 from .gpt import GPT
@@ -158,6 +155,10 @@ class FSDP(DataParallel):
             raise ValueError("precision='fp16' is not offered with --fsdp: take bf16 or fp32")
         for p in model.parameters():
             self.ranks.broadcast(p.data, 0)
+        # here and not above: these take a second to import
+        from torch.distributed.device_mesh import init_device_mesh
+        from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
+
         self.mesh = init_device_mesh(device.type, (self.ranks.world_size,))
         # the products are in `dtype` anyway, so that the weights travel in it, too
         policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
@@ -224,8 +225,10 @@ class FSDP(DataParallel):
             moments[i] = {name: self.gathered(t, like).cpu() if t.ndim else t for name, t in own.items()}
         return dataclasses.replace(state, model=model, optimizer={**state.optimizer, "state": moments})
 
-    def gathered(self, own: Tensor, like: DTensor) -> Tensor:
-        """The whole of a tensor that is cut up as a parameter is."""
+    def gathered(self, own: Tensor, like) -> Tensor:
+        """The whole of a tensor [rows, …] that is cut up as the parameter `like` is."""
+        from torch.distributed.tensor import DTensor
+
         place = dict(device_mesh=self.mesh, placements=like.placements, shape=like.shape, stride=like.stride())
         return DTensor.from_local(own, run_check=False, **place).full_tensor()
 
@@ -237,6 +240,8 @@ class FSDP(DataParallel):
             moments[i] = {name: self.cut_up(t).to_local() if t.ndim else t for name, t in whole.items()}
         return dataclasses.replace(state, model=model, optimizer={**state.optimizer, "state": moments})
 
-    def cut_up(self, whole: Tensor) -> DTensor:
-        """A whole tensor, cut up along its first dimension, as FSDP2 does with the weights."""
+    def cut_up(self, whole: Tensor) -> Tensor:
+        """A whole tensor [rows, …], cut up along its first dimension, as FSDP2 does with the weights."""
+        from torch.distributed.tensor import distribute_tensor
+
         return distribute_tensor(whole.to(self.ranks.device), self.mesh, self.sharded[0].placements)
