@@ -122,6 +122,13 @@ def check_CausalSelfAttention(CausalSelfAttention):
         x = torch.randn(2, 7, C, dtype=torch.float64)
         for part in layer.split_heads(x):
             tensor(part, (2, n_head, 7, C // n_head), f"{where}each of split_heads")
+        flat = [F.linear(x, layer.c_attn.weight, layer.c_attn.bias)[..., i * C : (i + 1) * C].detach() for i in range(3)]
+        mixed = torch.stack([part.reshape(2, n_head, 7, C // n_head) for part in flat])
+        dealt = torch.stack([part.reshape(2, 7, C // n_head, n_head).permute(0, 3, 1, 2) for part in flat])
+        parts = torch.stack([part.detach() for part in layer.split_heads(x)])
+        if n_head > 1:
+            expect(not close(parts, mixed), f"{where}positions are mixed: view(B, T, n_head, head_size), then transpose(1, 2)")
+            expect(not close(parts, dealt), f"{where}columns are dealt to the heads in turn: head 0 gets the first head_size columns")
         inside, right = plain_attention(x, layer)
         mistakes = {
             "positions see the future: is the mask used?": plain_attention(x, layer, causal=False)[1],

@@ -151,12 +151,18 @@ def check_contributions(contributions):
         def forward(self, x, cache=None):
             return (x @ self.matrix).tanh()
 
-    def fake_block(C):
-        return nn.ModuleDict({name: Part(C) for name in ("ln_1", "attn", "ln_2", "mlp")})
+    class FakeBlock(nn.Module):
+        def __init__(self, C):
+            super().__init__()
+            self.ln_1, self.attn, self.ln_2, self.mlp = (Part(C) for _ in range(4))
+
+        def forward(self, x, cache=None):
+            x = x + self.attn(self.ln_1(x))
+            return x + self.mlp(self.ln_2(x))
 
     torch.manual_seed(8)
     for n, shape in ((2, (1, 5, 8)), (3, (2, 3, 6)), (0, (1, 2, 8))):
-        blocks = [fake_block(shape[-1]) for _ in range(n)]
+        blocks = [FakeBlock(shape[-1]) for _ in range(n)]
         x = torch.randn(*shape, dtype=torch.float64)
         given = x.clone()
         answer = contributions(blocks, x)

@@ -161,7 +161,12 @@ def check_evaluate(evaluate):
             f"the total must be a Python number, not {type(answer).__name__}: use .item()",
         )
         found = torch.tensor(answer)
+        pairs = list(zip(tokens[:-1].split(block_size), tokens[1:].split(block_size), strict=True))
+        same = [F.cross_entropy(rows[x].cumsum(0) / torch.arange(1, len(x) + 1)[:, None], x, reduction="none") for x, _ in pairs]
+        by_rows = sum(part.mean() for part in windows)
         mistakes = {
+            "a mean was multiplied by B: a batch has B · T targets": by_rows / len(every),
+            "inputs are taken as targets: a target is the token that comes one token later": torch.cat(same).mean(),
             "the rest is missing: the last, shorter window has targets, too": whole.mean(),
             "the rest is missing, but counted in the number of targets": whole.sum() / len(every),
             "the means of windows are averaged: weight each by its number of targets": torch.stack(

@@ -55,8 +55,8 @@ def contributions(blocks, x):
 SAME = {}  # no change of the blanks computes the same
 BUGS = {
     "MLP": [
-        ('Linear(n_embd, 4 * n_embd, bias)', 'nn.Linear(n_embd, 4 * n_embd, bias)', 'chapter 04'),
-        ('Dropout(dropout)', 'Dropout(0.1)', 'with dropout='),
+        ("Linear(n_embd, 4 * n_embd, bias)", "nn.Linear(n_embd, 4 * n_embd, bias)", "chapter 04"),
+        ("Dropout(dropout)", "Dropout(0.1)", "with dropout="),
         ("gelu(self.c_fc(x))", "self.c_fc(x)", "GELU is missing"),
         ("gelu(self.c_fc(x))", "nn.functional.gelu(self.c_fc(x))", "exact form"),
         ("gelu(self.c_fc(x))", "self.c_fc(x).relu()", "ReLU"),
@@ -113,7 +113,11 @@ BUGS = {
         ("self.attn(read, cache)", "self.attn(read)", "cache"),
     ],
     "contributions": [
-        ('        for ln, part in ((block.ln_1, block.attn), (block.ln_2, block.mlp)):\n            written.append(part(ln(x)))\n            x = x + written[-1]\n', '        x = block(x)\n        written.append(x)\n', 'each write one'),
+        (
+            "        for ln, part in ((block.ln_1, block.attn), (block.ln_2, block.mlp)):\n            written.append(part(ln(x)))\n            x = x + written[-1]\n",
+            "        x = block(x)\n        written.append(x)\n",
+            "each write one",
+        ),
         ("written = [x]", "written = []", "the input comes first"),
         ("part(ln(x))", "part(x)", "not normalised"),
         ("written.append(part(ln(x)))", "written.append(x + part(ln(x)))", "without the sum"),

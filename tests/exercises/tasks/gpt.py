@@ -115,8 +115,12 @@ BUGS = {
         ),
     ],
     "GPT": [
-        ('self.wpe(positions))', 'self.wpe(torch.arange(idx.shape[1])))', '`positions`'),
-        ('Block(C, config.n_head, config.block_size, config.dropout, config.bias)\n                for _ in range(config.n_layer)', 'one\n                for one in [Block(C, config.n_head, config.block_size, config.dropout, config.bias)] * config.n_layer', 'one block stands'),
+        ("self.wpe(positions))", "self.wpe(torch.arange(idx.shape[1])))", "`positions`"),
+        (
+            "Block(C, config.n_head, config.block_size, config.dropout, config.bias)\n                for _ in range(config.n_layer)",
+            "one\n                for one in [Block(C, config.n_head, config.block_size, config.dropout, config.bias)] * config.n_layer",
+            "one block stands",
+        ),
         ("self.wte(idx) + self.wpe(positions)", "self.wte(idx)", "positions are missing"),
         ("self.wte(idx) + self.wpe(positions)", "self.wpe(positions)[None]", "shape"),
         ("self.wte(idx) + self.wpe(positions)", "self.wte(idx) * self.wpe(positions)", "add them"),
