@@ -37,7 +37,15 @@ class Workbook:
     def check(self, definition: str) -> Verdict:
         """Say in one line whether the reader's definition is right. Where it is open, the book's takes its place."""
         if definition not in self.namespace:
-            print(f"{definition}: not there. Run the cell that defines it first")
+            said = (
+                "not there. Run the cell that defines it first; if it gave a SyntaxError, it defines nothing"
+            )
+            try:
+                self.take_the_books(definition)
+                said += ". The cells below use the book's until then"
+            except NameError:  # the cells above, such as the imports, have not run
+                pass
+            print(f"{definition}: {said}")
             return Verdict(False)
         attempt = self.namespace[definition]
         try:

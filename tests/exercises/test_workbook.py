@@ -219,6 +219,15 @@ def test_a_cell_that_is_no_python_is_named(place, capsys):
     assert "causal_mask: not there. Run the cell that defines it first" in capsys.readouterr().out
 
 
+def test_what_a_cell_without_python_did_not_define_is_the_books(capsys):
+    names = {}
+    exec("import torch\nfrom jaxtyping import Bool", names)
+    assert not Workbook(ATTENTION, names).check("causal_mask")
+    said = capsys.readouterr().out
+    assert "causal_mask: not there" in said and "SyntaxError" in said and "use the book's" in said
+    assert names["causal_mask"](2).tolist() == [[True, False], [True, True]]
+
+
 def test_checks_that_do_not_end_are_given_up(place, monkeypatch):
     place.mkdir()
     (place / "attention.py").write_text("while True:\n    pass\n", encoding="utf-8")

@@ -65,7 +65,15 @@ def check_attention_weights(attention_weights):
                 "no softmax: these are the scores": masked / math.sqrt(size),
                 "queries and keys are swapped: row t belongs to query t": (masked.mT / math.sqrt(size)).softmax(-1),
             }
-            expect_close(tensor(weights, (*shape[:-1], T), "the weights"), right, mistakes, where, rtol=1e-9)
+            if mask is None:
+                mistakes["multiplied with √head_size: divide"] = (scores * math.sqrt(size)).softmax(-1)
+                mistakes["divided by √T, not by √head_size"] = (scores / math.sqrt(T)).softmax(-1)
+                mistakes["divide before the softmax, not after it"] = scores.softmax(-1) / math.sqrt(size)
+            leak = mask is not None and bool((weights.detach() * ~mask).any())
+            hint = "a masked position must get −math.inf before the softmax, so that its weight is exactly 0" if leak else ""
+            expect_close(tensor(weights, (*shape[:-1], T), "the weights"), right, mistakes, where, hint, rtol=1e-9)
+        low = attention_weights(torch.full((2, 1), -1e10), torch.ones(2, 1), allowed[:2, :2])
+        expect(low[0, 1] == 0, "scores of −1e10: a masked weight must be exactly 0; −math.inf is below every score, −1e9 is not")
         ours = attention_weights(q, k, allowed) @ v
         theirs = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         expect_close(ours.detach(), theirs.detach(), where="with values, against PyTorch: ", rtol=1e-9)
@@ -101,6 +109,10 @@ def check_CausalSelfAttention(CausalSelfAttention):
     for C, n_head, bias in ((24, 3, True), (8, 1, True), (12, 4, False)):
         where = f"n_embd={C}, n_head={n_head}: "
         layer = CausalSelfAttention(C, n_head, block_size=16, bias=bias).double()
+        ours = not any(isinstance(part, nn.Linear) for part in layer.modules())
+        expect(ours, "take the Linear of chapter 04, not nn.Linear: chapter 07 looks for it")
+        dry = (layer.attn_dropout.p, layer.resid_dropout.p)
+        expect(dry == (0.0, 0.0), f"with dropout=0 attn_dropout and resid_dropout drop {dry}")
         names = {name: list(p.shape) for name, p in layer.named_parameters()}
         wanted = {"c_attn.weight": [3 * C, C], "c_proj.weight": [C, C]}
         wanted |= {"c_attn.bias": [3 * C], "c_proj.bias": [C]} if bias else {}
@@ -110,6 +122,13 @@ def check_CausalSelfAttention(CausalSelfAttention):
         x = torch.randn(2, 7, C, dtype=torch.float64)
         for part in layer.split_heads(x):
             tensor(part, (2, n_head, 7, C // n_head), f"{where}each of split_heads")
+        flat = [F.linear(x, layer.c_attn.weight, layer.c_attn.bias)[..., i * C : (i + 1) * C].detach() for i in range(3)]
+        mixed = torch.stack([part.reshape(2, n_head, 7, C // n_head) for part in flat])
+        dealt = torch.stack([part.reshape(2, 7, C // n_head, n_head).permute(0, 3, 1, 2) for part in flat])
+        parts = torch.stack([part.detach() for part in layer.split_heads(x)])
+        if n_head > 1:
+            expect(not close(parts, mixed), f"{where}positions are mixed: view(B, T, n_head, head_size), then transpose(1, 2)")
+            expect(not close(parts, dealt), f"{where}columns are dealt to the heads in turn: head 0 gets the first head_size columns")
         inside, right = plain_attention(x, layer)
         mistakes = {
             "positions see the future: is the mask used?": plain_attention(x, layer, causal=False)[1],
@@ -119,6 +138,8 @@ def check_CausalSelfAttention(CausalSelfAttention):
             "the heads are merged without the transpose": plain_attention(x, layer, merge=False)[1],
             "queries and keys are swapped: c_attn gives queries, keys, values": plain_attention(x, layer, order=(1, 0, 2))[1],
             "keys and values are swapped: c_attn gives queries, keys, values": plain_attention(x, layer, order=(0, 2, 1))[1],
+            "keys stand for values": plain_attention(x, layer, order=(0, 1, 1))[1],
+            "queries stand for keys": plain_attention(x, layer, order=(0, 0, 2))[1],
             "queries and values are swapped: c_attn gives queries, keys, values": plain_attention(x, layer, order=(2, 1, 0))[1],
         }
         for layer.fused in (False, True):
@@ -132,12 +153,18 @@ def check_CausalSelfAttention(CausalSelfAttention):
     dropouts = (wet.attn_dropout.p, wet.resid_dropout.p)
     expect(dropouts == (0.5, 0.5), f"with dropout=0.5 attn_dropout and resid_dropout drop {dropouts}")
     x, drawn = torch.randn(1, 6, 8), []
-    for name in ("attn_dropout", "resid_dropout"):
+    inside, projected = {"attn_dropout": [], "resid_dropout": []}, []
+    wet.c_proj.register_forward_hook(lambda module, _, y: projected.append(y))
+    for name in inside:
+        getattr(wet, name).register_forward_pre_hook(lambda module, given, name=name: inside[name].append(given[0].detach()))
         getattr(wet, name).register_forward_hook(lambda module, _, y, name=name: drawn.append((name, tuple(y.shape))))
     wet.fused = False
     wet(x)
     dropped = sum(math.prod(shape) for name, shape in drawn if name == "attn_dropout" and shape[-2:] == (6, 6))
     expect(dropped == 2 * 6 * 6, "attn_dropout must get the weights, [B, n_head, T, T]")
+    rows = torch.cat([given.flatten() for given in inside["attn_dropout"]]).view(-1, 6).sum(-1)
+    expect(close(rows, torch.ones(12)), "attn_dropout must get the weights, after the softmax: its rows sum to 1")
     expect(("resid_dropout", (1, 6, 8)) in drawn, "resid_dropout must get what c_proj gives, [B, T, C]")
+    expect(torch.equal(inside["resid_dropout"][-1], projected[-1]), "resid_dropout must get what c_proj gives, not c_proj what it gives")
     wet.eval()
     expect_close(wet.weights(x).sum(-1).detach(), torch.ones(1, 2, 6), where="weights(x): ")

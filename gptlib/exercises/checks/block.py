@@ -20,8 +20,13 @@ def check_MLP(MLP):
     Hint: `gelu` is a function of chapter 04, not a layer: nothing of it is made in `__init__`.
     """
     torch.manual_seed(1)
+    for p in (0.5, 0.0):
+        found = MLP(8, dropout=p).dropout.p
+        expect(found == p, f"with dropout={p} self.dropout drops {found}")
     for C, bias in ((6, True), (4, False)):
         where = f"n_embd={C}, bias={bias}: "
+        ours = not any(isinstance(part, nn.Linear) for part in MLP(C).modules())
+        expect(ours, "take the Linear of chapter 04, not nn.Linear: chapter 07 looks for it")
         mlp = MLP(C, bias=bias).double()
         names = {name: list(p.shape) for name, p in mlp.named_parameters()}
         wanted = {"c_fc.weight": [4 * C, C], "c_proj.weight": [C, 4 * C]}
@@ -46,10 +51,11 @@ def check_MLP(MLP):
         y = tensor(mlp(x), (2, 5, C), where + "the output")
         expect_close(y, right, mistakes, where, "c_fc, gelu, c_proj, dropout, in this order", rtol=1e-9)
         expect(torch.equal(x, given), where + "x was changed in place: the stream is needed as it was")
-    wet = MLP(8, dropout=0.5)
-    expect(wet.dropout.p == 0.5, f"with dropout=0.5 self.dropout drops {wet.dropout.p}")
+    wet, got = MLP(8, dropout=0.5), []
+    wet.dropout.register_forward_pre_hook(lambda module, given: got.append(given[0].shape[-1]))
     x = torch.randn(4, 5, 8)
     y = wet(x)
+    expect(got != [32], "the dropout stands at the end, after c_proj, not between the layers")
     dry = wet.eval()(x)
     dropped = y == 0
     expect(dropped.any(), "while training nothing is dropped: the output goes through self.dropout")
@@ -101,6 +107,7 @@ def check_Block(Block):
                 "the first sum is missing: attention's output takes the place of x": a + mlp(two(a)),
                 "the second sum is missing: the MLP's output takes the place of x": mlp(two(after)),
                 "both sums are missing": mlp(two(a)),
+                "x is added to itself: add `written`": x + x + mlp(two(x + x)),
                 "the MLP is missing": after,
                 "attention is missing": x + mlp(two(x)),
                 "ln_1 is used twice: the MLP reads through ln_2": after + mlp(one(after)),
@@ -144,12 +151,18 @@ def check_contributions(contributions):
         def forward(self, x, cache=None):
             return (x @ self.matrix).tanh()
 
-    def fake_block(C):
-        return nn.ModuleDict({name: Part(C) for name in ("ln_1", "attn", "ln_2", "mlp")})
+    class FakeBlock(nn.Module):
+        def __init__(self, C):
+            super().__init__()
+            self.ln_1, self.attn, self.ln_2, self.mlp = (Part(C) for _ in range(4))
+
+        def forward(self, x, cache=None):
+            x = x + self.attn(self.ln_1(x))
+            return x + self.mlp(self.ln_2(x))
 
     torch.manual_seed(8)
     for n, shape in ((2, (1, 5, 8)), (3, (2, 3, 6)), (0, (1, 2, 8))):
-        blocks = [fake_block(shape[-1]) for _ in range(n)]
+        blocks = [FakeBlock(shape[-1]) for _ in range(n)]
         x = torch.randn(*shape, dtype=torch.float64)
         given = x.clone()
         answer = contributions(blocks, x)

@@ -19,7 +19,7 @@ def check_split(split):
     Hint: `int` rounds a positive number down.
     Hint: `tokens[:cut]` is all before the cut, `tokens[cut:]` the rest.
     """
-    cases = [(10, 0.2), (11, 0.1), (101, 0.25), (7, 0.9), (1_115_394, 0.1)]
+    cases = [(101, 0.25), (10, 0.2), (11, 0.1), (7, 0.9), (1_115_394, 0.1)]
     for n, fraction in cases:
         tokens, cut, where = range(n), int(n * (1 - fraction)), f"split(range({n}), {fraction}): "
         answer = split(tokens, fraction)
@@ -34,6 +34,7 @@ def check_split(split):
         expect(len(train) != opposite or 2 * opposite == n, where + "val_fraction is the share of the second part, yours gives it to the first")
         expect(len(train) + len(val) >= n, f"{where}{n - len(train) - len(val)} tokens are in neither part")
         expect(len(train) + len(val) == n, f"{where}{len(train) + len(val) - n} tokens are in both parts")
+        expect(len(train) != int(n * 0.9), where + "val_fraction is not used: the first part has 0.9 of the tokens")
         expect(len(train) != cut + 1, where + "round the length of the first part down")
         expect(False, f"{where}the parts have {len(right[0])} and {len(right[1])} tokens, yours {len(train)} and {len(val)}")
     expect(split("abcdefghij") == ("abcdefghi", "j"), "split('abcdefghij') is ('abcdefghi', 'j'): slices of what was given")
@@ -112,7 +113,9 @@ def check_Batches(Batches):
     tokens = torch.tensor([50 + i * i for i in range(40)])
     whole = Batches(tokens, 8, 5, seed=3)
     for step in (0, 12):
-        x, y = whole.at(step)
+        pair = whole.at(step)
+        expect(isinstance(pair, tuple | list) and len(pair) == 2, "at must return two tensors, inputs and targets")
+        x, y = pair
         starts = whole.offsets(step)
         for name, part, shift in (("the inputs", x, 0), ("the targets", y, 1)):
             found = tensor(part, (8, 5), name)

@@ -116,6 +116,8 @@ def check_GPT(GPT):
         expect(tied, where + "lm_head.weight must be wte.weight itself, one table for both ends")
         on_meta = [name for name, p in model.named_parameters() if p.is_meta]
         expect(not on_meta, f"{where}{on_meta[:1]} has no numbers: tie the tables after to_empty")
+        once = len({id(block) for block in model.h}) == n_layer
+        expect(once, where + "one block stands at several places of h, with the same weights: make a new one for each")
         for block in model.h:
             found = (block.attn.n_head, block.attn.block_size)
             expect(found == (n_head, block_size), f"{where}a block has n_head, block_size = {found}")
@@ -147,8 +149,12 @@ def check_GPT(GPT):
             }
             hidden = tensor(model.hidden(idx), (2, T, C), where + "hidden(idx)")
             expect_close(hidden, right, mistakes, where + "hidden(idx): ", "wte + wpe, drop, blocks, ln_f", rtol=1e-9)
+            wrong = {
+                "ln_f is applied twice: hidden has done it": model.ln_f(right) @ model.wte.weight.T,
+                "these are probabilities: return the logits": (right @ model.wte.weight.T).softmax(-1),
+            }
             logits = tensor(model(idx), (2, T, vocab), where + "model(idx)")
-            expect_close(logits, right @ model.wte.weight.T, None, where + "the logits: ", "lm_head of hidden", rtol=1e-9)
+            expect_close(logits, right @ model.wte.weight.T, wrong, where + "the logits: ", "lm_head of hidden", rtol=1e-9)
     wet = GPT(GPTConfig(11, 7, 2, 2, 8, dropout=0.5))
     rates = {"drop": wet.drop.p, "h.1.attn.resid_dropout": wet.h[1].attn.resid_dropout.p, "h.1.mlp.dropout": wet.h[1].mlp.dropout.p}
     expect(set(rates.values()) == {0.5}, f"with dropout=0.5 the model has {rates}")
@@ -163,6 +169,23 @@ def check_GPT(GPT):
     (given, dropped), first = seen
     expect(given.shape == both.shape and torch.allclose(given, both), "self.drop must get the sum of both tables' rows")
     expect(torch.equal(dropped, first), "the first block must get what self.drop gave")
+
+    class Cache:
+        """Of chapter 12: idx holds the newest tokens, which stand at 2, 3, …"""
+
+        def positions(self, T, device):
+            return torch.arange(2, 2 + T)
+
+        def append(self, k, v):
+            return k, v
+
+    cache = Cache()
+    cache.layers = [cache] * 2
+    newest, expected = wet.eval().hidden(idx, cache), both - wet.wpe.weight[:5] + wet.wpe.weight[2:7]
+    for block in wet.h:
+        expected = block(expected)
+    where = "with a cache the tokens of idx may begin at another position than 0: take wpe's rows of `positions`; "
+    expect_close(newest.detach(), wet.ln_f(expected).detach(), where=where)
 
 
 def check_to_our_names(to_our_names):

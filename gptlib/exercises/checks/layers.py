@@ -137,10 +137,15 @@ def check_gelu(gelu):
             "the factor √(2/π) is missing inside tanh": 0.5 * x * (1 + torch.tanh(inner)),
             "the factor inside tanh is the root of 2/π, not 2/π": 0.5 * x * (1 + torch.tanh(2 / math.pi * inner)),
             "the cube is missing: x + 0.044715 x³": 0.5 * x * (1 + torch.tanh(root * x)),
+            "the factor 0.044715 before x³ is missing": 0.5 * x * (1 + torch.tanh(root * (x + x**3))),
             "x³, not x²": 0.5 * x * (1 + torch.tanh(root * (x + 0.044715 * x**2))),
             "a tanh u is a sigmoid of 2u: ½(1 + tanh u) = σ(2u)": x * torch.sigmoid(root * inner),
         }
         expect_same(gelu, lambda x: F.gelu(x, approximate="tanh"), x, mistakes)
+    far = torch.tensor([-100.0, -20.0, -13.0, 13.0, 20.0, 100.0])
+    y = gelu(far)
+    expect(torch.isfinite(y).all(), f"x = {far.tolist()} became {y.tolist()}: eᵘ overflows, take torch.tanh")
+    expect_close(y, far.relu(), where=f"x = {far.tolist()}: ")
 
 
 def check_LayerNorm(LayerNorm):
@@ -176,6 +181,10 @@ def check_LayerNorm(LayerNorm):
                 "eps is missing: √(variance + eps)": weight * centred / variance.sqrt() + shift,
                 "the mean is not subtracted": weight * x / root + shift,
                 "the root is missing: divide by √(variance + eps)": weight * centred / (variance + 1e-5) + shift,
+                "the mean is not subtracted, neither from x nor in the variance": weight * x / ((x * x).mean(-1, keepdim=True) + 1e-5).sqrt() + shift,
+                "mean and variance go over the first dimension: it is the last one": (
+                    weight * (x - x.mean(0)) / (x.var(0, unbiased=False) + 1e-5).sqrt() + shift
+                ),
                 "weight is not used": centred / root + shift,
                 "bias is not used": weight * centred / root,
                 "mean and variance go over the last dimension only, not over all": (
@@ -201,7 +210,9 @@ def check_Dropout(Dropout):
     for shape, p in (((200, 301), 0.2), ((60_000,), 0.5), ((3, 100, 200), 0.9), ((7,), 0.0), ((0, 3), 0.3)):
         x = 1 + torch.rand(shape, dtype=torch.float64)
         layer = Dropout(p)
+        given = x.clone()
         y = tensor(layer(x), shape, f"p={p}: the result")
+        expect(torch.equal(x, given), f"p={p}: x was changed in place: others may need it as it was")
         layer.eval()
         same, where = tensor(layer(x), shape, f"p={p}: the result"), f"p={p}, in eval mode: x must come back unchanged; "
         expect(p == 0 or x.numel() == 0 or not torch.equal(y, x), f"p={p}: nothing is dropped while training")
@@ -231,5 +242,10 @@ def check_Dropout(Dropout):
     expect(y.requires_grad, "no gradient can flow back: no detach, item or data")
     y.sum().backward()
     expect_close(x.grad, y.detach(), where="the gradient is 1/(1-p) where a number was kept and 0 elsewhere: ")
+    expect(Dropout(0.3).eval()(x) is x, "in eval mode return x itself, not a copy")
+    torch.manual_seed(1)
+    dropped = Dropout(0.3)(x) == 0
+    torch.manual_seed(1)
+    expect(torch.equal(dropped, torch.rand_like(x) < 0.3), "what is dropped does not follow `drawn`: draw nothing of your own")
     half = Dropout(0.3)(torch.ones(50, dtype=torch.bfloat16))
     expect(half.dtype == torch.bfloat16, f"bfloat16 must come out of bfloat16, not {half.dtype}")

@@ -25,6 +25,8 @@ def check_log_softmax(log_softmax):
     mistakes = {
         "these are the probabilities: their logarithm is wanted": right.exp(),
         "the logarithm of the sum is not subtracted": z - z.max(),
+        "that is the logarithm to base 2: take the natural one": right / math.log(2),
+        "the logarithm of the sum is to base 2: take the natural one": z - z.max() - (z - z.max()).exp().sum().log2(),
         "the sum is subtracted, not its logarithm": z - z.max() - (z - z.max()).exp().sum(),
         "the signs are reversed: the logarithm of a probability is negative": -right,
     }
@@ -74,6 +76,7 @@ def check_cross_entropy(cross_entropy):
     mistakes = {
         "the sign is reversed: the loss is −ln p": -right,
         "that is the sum over the predictions, not their mean": 2 * right,
+        "that is −p, averaged: take −ln p": -0.25,
         "the probability itself is averaged: take −ln of it": 0.25,
         "the logarithm of the mean probability; the mean of the logarithms is wanted": -math.log(0.25),
         "that is in bits: use the natural logarithm": right / math.log(2),
@@ -100,7 +103,7 @@ def check_cross_entropy(cross_entropy):
     z = torch.randn(4, 5, generator=g, dtype=torch.float64).requires_grad_()
     came = torch.tensor([0, 4, 2, 2])
     loss = cross_entropy(z, came)
-    expect(loss.requires_grad, "the loss has no gradient: stay with tensors, without .item() and .detach()")
+    expect(torch.is_tensor(loss) and loss.requires_grad, "the loss has no gradient: stay with tensors, without .item() and .detach()")
     loss.backward()
     expect_close(z.grad, (z.detach().softmax(-1) - F.one_hot(came, 5)) / 4, where="the gradient: ")
 
@@ -158,7 +161,12 @@ def check_evaluate(evaluate):
             f"the total must be a Python number, not {type(answer).__name__}: use .item()",
         )
         found = torch.tensor(answer)
+        pairs = list(zip(tokens[:-1].split(block_size), tokens[1:].split(block_size), strict=True))
+        same = [F.cross_entropy(rows[x].cumsum(0) / torch.arange(1, len(x) + 1)[:, None], x, reduction="none") for x, _ in pairs]
+        by_rows = sum(part.mean() for part in windows)
         mistakes = {
+            "a mean was multiplied by B: a batch has B · T targets": by_rows / len(every),
+            "inputs are taken as targets: a target is the token that comes one token later": torch.cat(same).mean(),
             "the rest is missing: the last, shorter window has targets, too": whole.mean(),
             "the rest is missing, but counted in the number of targets": whole.sum() / len(every),
             "the means of windows are averaged: weight each by its number of targets": torch.stack(
@@ -212,6 +220,7 @@ def check_bits_per_character(bits_per_character):
             "tokens and characters are swapped": loss * n_characters / n_tokens / math.log(2),
             "that is the cost of the whole text: divide by its characters": loss * n_tokens / math.log(2),
             "the logarithm to base 2 of the loss is taken; only the unit changes": math.log2(nats),
+            "the logarithm of the loss per token is taken; only the unit changes": math.log2(loss) * n_tokens / n_characters,
         }
         where = f"{loss:.3f} nats a token, {n_tokens} tokens, {n_characters} characters: "
         expect_close(found, nats / math.log(2), mistakes, where)

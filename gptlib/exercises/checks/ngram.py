@@ -30,6 +30,13 @@ def check_PlainNGram(PlainNGram):
         "every token that comes counts once more, also the second time": (1 + 5 / 7) / (5 + 5),
         "the first token of the text is not counted: its history is empty": (2 + 5 / 7) / (10 + 5),
     }
+    for order in (1, 2):
+        table = PlainNGram(order).fit(list(word), 7)
+        longest = max((len(h) for h in getattr(table, "followers", {}) if isinstance(h, tuple)), default=0)
+        where = f"order {order}: a history of {longest} tokens is counted"
+        expect(longest < order, f"{where}; they have 0 to order - 1 tokens and end before the token that follows")
+    if close(PlainNGram(1).fit(list(word), 7).probability([], 1), single):
+        mistakes = {"the end of the context is not empty for k = 0: context[-0:] is all of it": 1 / 7} | mistakes
     found = tensor(PlainNGram(1).fit(list(word), 7).probability([0], 1), (), "a probability")
     expect_close(found, single, mistakes, "order 1 after abracadabra, vocabulary of 7, p(b): ")
     mistakes = {

@@ -28,6 +28,20 @@ def epochs_with(**switches):
     return lambda *given: epochs(*given, **switches)
 
 
+<<<<<<< HEAD
+=======
+def added(n, block, batch, seed, step):
+    windows = (n - 1) // block
+    epoch, place = divmod(step, windows // batch)
+    order = np.random.default_rng(seed + epoch).permutation(windows) * block
+    return order[place * batch : (place + 1) * batch]
+
+
+def span_with(**switches):
+    return lambda *given: span_by_starts(*given, **switches)
+
+
+>>>>>>> mend4
 ALTERNATIVES = {
     "epoch_starts": [epochs, lambda *given: torch.tensor(epochs(*given))],
 }
@@ -38,6 +52,7 @@ BUGS = {
         "every epoch alike": (epochs_with(by_epoch=False), "of its own"),
         "seed ignored": (epochs_with(seeded=False), "another seed"),
         "with repetition": (epochs_with(replace=True), "twice"),
+        "seed and epoch added": (added, "list of both"),
         "another order each call": (forgetful, "asked again"),
         "numbers of windows, not positions": (
             lambda n, block, *a: [i // block for i in epochs(n, block, *a)],

@@ -46,6 +46,16 @@ BUGS = {
         ("torch.ones(T, T,", "torch.ones(T, T + 1,", "shape"),
     ],
     "attention_weights": [
+        ("-math.inf", "-1e9", "exactly 0"),
+        ("-math.inf", "-10.0", "exactly 0"),
+        (" / math.sqrt(q.shape[-1])", " * math.sqrt(q.shape[-1])", "multiplied"),
+        ("math.sqrt(q.shape[-1])", "math.sqrt(q.shape[-2])", "√T"),
+        ("k.mT / math.sqrt(q.shape[-1])", "k.mT", "not divided"),
+        (
+            "return scores.softmax(dim=-1)",
+            "return (scores * math.sqrt(q.shape[-1])).softmax(dim=-1) / math.sqrt(q.shape[-1])",
+            "before the softmax",
+        ),
         (" / math.sqrt(q.shape[-1])", "", "not divided"),
         ("math.sqrt(q.shape[-1])", "q.shape[-1]", "root"),
         ("dim=-1", "dim=-2", "over the queries"),
@@ -54,9 +64,24 @@ BUGS = {
         ("return scores.softmax(dim=-1)", "return scores", "no softmax"),
         ("~mask", "mask", "nan"),
         ("q @ k.mT", "k @ q.mT", "swapped"),
-        ("-math.inf", "0.0", "off by"),
+        ("-math.inf", "0.0", "exactly 0"),
     ],
     "CausalSelfAttention": [
+        ("self.resid_dropout(self.c_proj(y))", "self.c_proj(self.resid_dropout(y))", "what c_proj gives"),
+        (
+            "self.attn_dropout(attention_weights(q, k, mask))",
+            "self.attn_dropout(q @ k.mT / math.sqrt(q.shape[-1])).masked_fill(~mask, -math.inf).softmax(-1)",
+            "after the softmax",
+        ),
+        ("Linear(n_embd, n_embd, bias)", "nn.Linear(n_embd, n_embd, bias)", "chapter 04"),
+        ("self.resid_dropout = Dropout(dropout)", "self.resid_dropout = Dropout(0.1)", "with dropout=0"),
+        ("for t in (q, k, v))", "for t in (q, k, k))", "keys stand for values"),
+        ("for t in (q, k, v))", "for t in (q, q, v))", "queries stand for keys"),
+        (
+            "view(B, T, self.n_head, C // self.n_head).transpose(1, 2)",
+            "view(B, T, C // self.n_head, self.n_head).permute(0, 3, 1, 2)",
+            "in turn",
+        ),
         ("3 * n_embd, bias)", "3 * n_embd)", "parameters"),
         (
             "self.c_attn = Linear(n_embd, 3 * n_embd, bias)",
@@ -74,7 +99,7 @@ BUGS = {
         (
             "t.view(B, T, self.n_head, C // self.n_head).transpose(1, 2)",
             "t.reshape(B, self.n_head, T, C // self.n_head)",
-            "columns",
+            "then transpose(1, 2)",
         ),
         (".transpose(1, 2) for t", " for t", "split_heads"),
     ],

@@ -55,6 +55,8 @@ def contributions(blocks, x):
 SAME = {}  # no change of the blanks computes the same
 BUGS = {
     "MLP": [
+        ("Linear(n_embd, 4 * n_embd, bias)", "nn.Linear(n_embd, 4 * n_embd, bias)", "chapter 04"),
+        ("Dropout(dropout)", "Dropout(0.1)", "with dropout="),
         ("gelu(self.c_fc(x))", "self.c_fc(x)", "GELU is missing"),
         ("gelu(self.c_fc(x))", "nn.functional.gelu(self.c_fc(x))", "exact form"),
         ("gelu(self.c_fc(x))", "self.c_fc(x).relu()", "ReLU"),
@@ -72,7 +74,7 @@ BUGS = {
         (
             "self.dropout(self.c_proj(gelu(self.c_fc(x))))",
             "self.c_proj(self.dropout(gelu(self.c_fc(x))))",
-            "dropped",
+            "after c_proj",
         ),
         ("Dropout(dropout)", "Dropout(0.0)", "drops"),
         ("4 * n_embd, bias)", "4 * n_embd)", "parameters"),
@@ -103,7 +105,7 @@ BUGS = {
             "x = self.ln_1(x + self.attn(x))\n        return self.ln_2(x + self.mlp(x))",
             "post-norm",
         ),
-        ("x = x + written", "x = x + x", "off by"),
+        ("x = x + written", "x = x + x", "x is added to itself"),
         ("block_size, dropout, bias)", "block_size, 0.0, bias)", "attn.attn_dropout"),
         ("MLP(n_embd, dropout, bias)", "MLP(n_embd, 0.0, bias)", "mlp.dropout"),
         ("self.ln_2 = LayerNorm(n_embd, bias)", "self.ln_2 = self.ln_1", "missing"),
@@ -111,6 +113,11 @@ BUGS = {
         ("self.attn(read, cache)", "self.attn(read)", "cache"),
     ],
     "contributions": [
+        (
+            "        for ln, part in ((block.ln_1, block.attn), (block.ln_2, block.mlp)):\n            written.append(part(ln(x)))\n            x = x + written[-1]\n",
+            "        x = block(x)\n        written.append(x)\n",
+            "each write one",
+        ),
         ("written = [x]", "written = []", "the input comes first"),
         ("part(ln(x))", "part(x)", "not normalised"),
         ("written.append(part(ln(x)))", "written.append(x + part(ln(x)))", "without the sum"),

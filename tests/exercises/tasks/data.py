@@ -59,6 +59,7 @@ BUGS = {
         (RETURN, "return tokens[len(tokens) - cut:], tokens[:len(tokens) - cut]", "order of the text"),
         ("(1 - val_fraction))", "val_fraction)", "share of the second part"),
         (CUT, CUT.replace("int(", "round("), "round the length"),
+        (CUT, "cut = int(len(tokens) * 0.9)", "val_fraction is not used"),
         ("tokens[cut:]", "tokens[cut + 1 :]", "in neither part"),
         ("tokens[cut:]", "tokens[cut - 1 :]", "in both parts"),
         (RETURN, "return tokens[:cut]", "return two parts"),
@@ -112,6 +113,7 @@ BUGS = {
         (XY, "return chunk[:, :-1], chunk[:, :-1]", "those of the other"),
         (XY, "return chunk[:, :-2], chunk[:, 2:]", "shape"),
         (XY, "return chunk[:-1], chunk[1:]", "shape"),
+        (XY, "return chunk[:, :-1]", "two tensors"),
         (XY, "return chunk[:, :-1], chunk[:, :-1] + 1", "the targets"),
     ],
 }

@@ -55,14 +55,15 @@ class GPT(nn.Module):
         initialise(self, generator)
 
     def hidden(self, idx, cache=None):
-        where = torch.arange(idx.shape[1]).expand(idx.shape)
-        x = self.drop(self.wpe(where) + self.wte(idx))
-        for block in self.h:
-            x = block(x)
+        T = idx.shape[1]
+        where = torch.arange(T) if cache is None else cache.positions(T, idx.device)
+        x = self.drop(self.wpe(where.expand(idx.shape)) + self.wte(idx))
+        for layer, block in enumerate(self.h):
+            x = block(x, cache and cache.layers[layer])
         return self.ln_f(x)
 
     def forward(self, idx, cache=None):
-        return self.hidden(idx) @ self.wte.weight.T
+        return self.hidden(idx, cache) @ self.wte.weight.T
 """
         + GIVEN,
     ],
@@ -114,6 +115,12 @@ BUGS = {
         ),
     ],
     "GPT": [
+        ("self.wpe(positions))", "self.wpe(torch.arange(idx.shape[1])))", "`positions`"),
+        (
+            "Block(C, config.n_head, config.block_size, config.dropout, config.bias)\n                for _ in range(config.n_layer)",
+            "one\n                for one in [Block(C, config.n_head, config.block_size, config.dropout, config.bias)] * config.n_layer",
+            "one block stands",
+        ),
         ("self.wte(idx) + self.wpe(positions)", "self.wte(idx)", "positions are missing"),
         ("self.wte(idx) + self.wpe(positions)", "self.wpe(positions)[None]", "shape"),
         ("self.wte(idx) + self.wpe(positions)", "self.wte(idx) * self.wpe(positions)", "add them"),
@@ -146,8 +153,8 @@ BUGS = {
         ("self.ln_f = LayerNorm(C, config.bias)", "self.ln_f = LayerNorm(C)", "too many"),
         ("Embedding(config.block_size, C)", "Embedding(config.vocab_size, C)", "wpe.weight must be"),
         ("return self.lm_head(x)", "return x", "shape"),
-        ("return self.lm_head(x)", "return self.lm_head(self.ln_f(x))", "the logits"),
-        ("return self.lm_head(x)", "return self.lm_head(x).softmax(-1)", "the logits"),
+        ("return self.lm_head(x)", "return self.lm_head(self.ln_f(x))", "applied twice"),
+        ("return self.lm_head(x)", "return self.lm_head(x).softmax(-1)", "probabilities"),
     ],
     "to_our_names": [
         ("tensor.T if name.endswith(transposed) else tensor", "tensor", "[n_in, n_out]"),

@@ -138,6 +138,8 @@ BUGS = {
         ("torch.randn(n, dim)", "torch.randn(n, dim, generator=torch.Generator().manual_seed(0))", "seed"),
     ],
     "LayerNorm": [
+        ("dim=-1", "dim=0", "over the first dimension"),
+        ("centred = wide - wide.mean(dim=-1, keepdim=True)", "centred = wide", "mean is not subtracted"),
         ("(centred * centred).mean(dim=-1, keepdim=True)", "wide.var(dim=-1, keepdim=True)", "dim - 1"),
         ("torch.rsqrt(variance + self.eps)", "(1 / (variance.sqrt() + self.eps))", "under the root"),
         ("torch.rsqrt(variance + self.eps)", "torch.rsqrt(variance)", "eps"),
@@ -152,6 +154,12 @@ BUGS = {
         ("centred = wide - wide.mean", "wide = x\n        centred = wide - wide.mean", "overflow"),
     ],
     "gelu": [
+        (
+            "return x * torch.sigmoid",
+            "u = x * (1 + 0.044715 * x.square()) * a / 2\n    return 0.5 * x * (1 + (u.exp() - (-u).exp()) / (u.exp() + (-u).exp()))\n    x * torch.sigmoid",
+            "overflows",
+        ),
+        (" * 0.044715", "", "0.044715 before x³"),
         (
             "a = 2 * math.sqrt(2 / math.pi)",
             "return x * 0.5 * (1 + torch.erf(x / math.sqrt(2)))\n    a = 1",
@@ -168,6 +176,13 @@ BUGS = {
         ("0.044715", "0.44715", "off by"),
     ],
     "Dropout": [
+        ("return x\n", "return x.clone()\n", "x itself"),
+        ("(drawn >= self.p)", "(torch.rand_like(x, dtype=torch.float32) >= self.p)", "`drawn`"),
+        (
+            "return x * (drawn >= self.p) / (1 - self.p)",
+            "x *= (drawn >= self.p) / (1 - self.p)\n        return x",
+            "in place",
+        ),
         (" / (1 - self.p)", "", "not scaled"),
         (" / (1 - self.p)", " * (1 - self.p)", "multiplied"),
         ("(1 - self.p)", "self.p", "divided by p"),

@@ -61,6 +61,12 @@ SAME = {  # changes that compute the same, and why
 }
 BUGS = {
     "log_softmax": [
+        (".log()", ".log2()", "base 2"),
+        (
+            "return shifted - shifted.exp().sum(dim=-1, keepdim=True).log()",
+            "return shifted.softmax(-1).log2()",
+            "base 2",
+        ),
         ("shifted.exp().sum(dim=-1, keepdim=True).log()", "0", "not subtracted"),
         (".sum(dim=-1, keepdim=True).log()", ".sum(dim=-1, keepdim=True)", "not its logarithm"),
         ("return shifted - shifted.exp()", "return -shifted + shifted.exp()", "signs"),
@@ -81,6 +87,8 @@ BUGS = {
         ("shifted = logits - logits", "shifted = logits.sub_(1) - logits", "changed the logits"),
     ],
     "cross_entropy": [
+        ("-log_p.mean()", "-log_p.exp().mean()", "−p"),
+        ("-log_p.mean()", "-log_p.mean().item()", "no gradient"),
         ("-log_p.mean()", "log_p.mean()", "sign"),
         ("-log_p.mean()", "-log_p.sum()", "sum"),
         ("log_softmax(logits).gather", "logits.gather", "score of the target"),
@@ -94,6 +102,7 @@ BUGS = {
         ("-log_p.mean()", "-log_p", "shape"),
     ],
     "evaluate": [
+        (" * y.numel()", " * len(y)", "B · T"),
         ("if y.numel():", "if y.numel() and x.shape[1] == block_size:", "counted in the number"),
         (".item() * y.numel()", ".item()", "number of their targets"),
         (".split(batch_size) for", ".split(len(tokens)) for", "batch_size windows at once"),
@@ -107,10 +116,15 @@ BUGS = {
             "for x, y in [(inputs[None], targets[None])]:",
             "more than block_size",
         ),
-        ("cross_entropy(model(x), y)", "cross_entropy(model(x), x)", "inputs"),
+        ("cross_entropy(model(x), y)", "cross_entropy(model(x), x)", "one token later"),
         ("        model.eval()", "        pass", "eval mode"),
     ],
     "bits_per_character": [
+        (
+            "loss * n_tokens / n_characters / math.log(2)",
+            "math.log2(loss) * n_tokens / n_characters",
+            "only the unit",
+        ),
         (" / math.log(2)", "", "nats"),
         ("/ math.log(2)", "* math.log(2)", "divide by ln 2"),
         (" * n_tokens / n_characters", "", "bits per token"),

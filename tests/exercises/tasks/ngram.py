@@ -35,6 +35,9 @@ SAME = {  # changes that compute the same, and why
 }
 BUGS = {
     "PlainNGram": [
+        ("range(min(self.order, i + 1))", "range(min(self.order + 1, i + 1))", "0 to order - 1"),
+        ("tuple(tokens[i - k : i])", "tuple(tokens[i - k : i + 1])", "end before"),
+        ("context[len(context) - k :]", "context[-k:]", "for k = 0"),
         (
             "(seen[token] + len(seen) * p) / (seen.total() + len(seen))",
             "seen[token] / seen.total()",
