@@ -28,8 +28,6 @@ def epochs_with(**switches):
     return lambda *given: epochs(*given, **switches)
 
 
-<<<<<<< HEAD
-=======
 def added(n, block, batch, seed, step):
     windows = (n - 1) // block
     epoch, place = divmod(step, windows // batch)
@@ -37,11 +35,6 @@ def added(n, block, batch, seed, step):
     return order[place * batch : (place + 1) * batch]
 
 
-def span_with(**switches):
-    return lambda *given: span_by_starts(*given, **switches)
-
-
->>>>>>> mend4
 ALTERNATIVES = {
     "epoch_starts": [epochs, lambda *given: torch.tensor(epochs(*given))],
 }
