@@ -143,7 +143,7 @@ def good_notebook() -> dict:
         "clock": code(
             "assert clock() < 5\ntime.perf_counter()", "nbval-ignore-output", outputs=[printed("0.1234567 s")]
         ),
-        "exercise": text("### Exercise 5.0 · Sums (difficulty 1 of 3, about 57 minutes)"),
+        "exercise": text("## 1 Sums\n\n### Exercise 5.0 · Sums (difficulty 1 of 3, about 57 minutes)"),
         "half": text(
             "## Second half: more\n\n### Exercise 5.1 · A leak (difficulty 1 of 3, about 35 minutes)"
         ),
@@ -237,6 +237,11 @@ VIOLATIONS = {
         replaced("title", "35 for the second", "34 for the second"),
         replaced("title", "core chapter", "main chapter"),
         without("half"),
+    ],
+    "headings_count_from_one": [
+        replaced("exercise", "## 1 Sums", "## 2 Sums"),
+        replaced("half", "## Second half: more", "## Second half: more\n\n## 3 Averages"),
+        replaced("half", "## Second half: more", "## Second half: more\n\n## 1 Averages"),
     ],
     "begins_with_setup": [
         metadata("setup", **FOLDED),

@@ -61,6 +61,14 @@ def is_second_half(text: str) -> bool:
 
 
 @rule
+def headings_count_from_one(page):
+    """The numbers of the sections run 1, 2, 3 … without a gap."""
+    numbers = [int(n) for text in page.markdown() for n in re.findall(r"^## (\d+) ", text, re.MULTILINE)]
+    wanted = list(range(1, len(numbers) + 1))
+    return [] if numbers == wanted else [f"the sections have the numbers {numbers}: give them {wanted}"]
+
+
+@rule
 def begins_with_setup(page):
     """A collapsed setup cell is the first code cell."""
     setup = page.code()[0]
