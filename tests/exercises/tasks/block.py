@@ -114,7 +114,7 @@ BUGS = {
     ],
     "contributions": [
         (
-            "        for ln, part in ((block.ln_1, block.attn), (block.ln_2, block.mlp)):\n            written.append(part(ln(x)))\n            x = x + written[-1]\n",
+            "        for ln, part in ((block.ln_1, block.attn), (block.ln_2, block.mlp)):\n            written.append(part(ln(x)))\n            x = x + written[-1]\n",  # noqa: E501
             "        x = block(x)\n        written.append(x)\n",
             "each write one",
         ),

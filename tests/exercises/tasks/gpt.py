@@ -117,8 +117,8 @@ BUGS = {
     "GPT": [
         ("self.wpe(positions))", "self.wpe(torch.arange(idx.shape[1])))", "`positions`"),
         (
-            "Block(C, config.n_head, config.block_size, config.dropout, config.bias)\n                for _ in range(config.n_layer)",
-            "one\n                for one in [Block(C, config.n_head, config.block_size, config.dropout, config.bias)] * config.n_layer",
+            "Block(C, config.n_head, config.block_size, config.dropout, config.bias)\n                for _ in range(config.n_layer)",  # noqa: E501
+            "one\n                for one in [Block(C, config.n_head, config.block_size, config.dropout, config.bias)] * config.n_layer",  # noqa: E501
             "one block stands",
         ),
         ("self.wte(idx) + self.wpe(positions)", "self.wte(idx)", "positions are missing"),

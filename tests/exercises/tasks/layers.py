@@ -156,7 +156,7 @@ BUGS = {
     "gelu": [
         (
             "return x * torch.sigmoid",
-            "u = x * (1 + 0.044715 * x.square()) * a / 2\n    return 0.5 * x * (1 + (u.exp() - (-u).exp()) / (u.exp() + (-u).exp()))\n    x * torch.sigmoid",
+            "u = x * (1 + 0.044715 * x.square()) * a / 2\n    return 0.5 * x * (1 + (u.exp() - (-u).exp()) / (u.exp() + (-u).exp()))\n    x * torch.sigmoid",  # noqa: E501
             "overflows",
         ),
         (" * 0.044715", "", "0.044715 before x³"),
