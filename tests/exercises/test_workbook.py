@@ -221,7 +221,7 @@ def test_a_cell_that_is_no_python_is_named(place, capsys):
 
 def test_what_a_cell_without_python_did_not_define_is_the_books(capsys):
     names = {}
-    exec("import torch\nfrom jaxtyping import Bool", names)
+    exec("import torch\nfrom jaxtyping import Bool\nfrom torch import Tensor", names)
     assert not Workbook(ATTENTION, names).check("causal_mask")
     said = capsys.readouterr().out
     assert "causal_mask: not there" in said and "SyntaxError" in said and "use the book's" in said
