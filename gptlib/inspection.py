@@ -113,8 +113,8 @@ def looked_at(texts: Sequence[str]) -> dict[str, Bool[Tensor, "B T T"]]:
     past = torch.ones(T, T, dtype=torch.bool).tril()
     letters = torch.tensor([[ord(character) for character in text] for text in texts])  # [B, T]
     breaks = letters == ord("\n")
-    starts = breaks.roll(1, dims=1)
-    starts[:, 0] = False
+    starts = torch.zeros_like(breaks)
+    starts[:, 1:] = breaks[:, :-1]
     places = {"line break": breaks, "line start": starts}
     marks = {f"{n} back": past.triu(-n).tril(-n).expand(len(texts), T, T) for n in (1, 2, 3)}
     marks |= {name: place[:, None, :] & past for name, place in places.items()}
