@@ -29,7 +29,7 @@ def from_llama(
 ) -> ModernGPT:
     """A ModernGPT with the weights of a Llama state dict of Hugging Face's; the sizes are read off the tensors.
 
-    Its RMSNorm must add 1e-5, as Llama 2 and 3 do. ValueError lists what does not fit.
+    Its table is [vocab, C], its matrices [n_out, n_in]. Its RMSNorm must add 1e-5, as Llama 2 and 3 do. ValueError lists what does not fit.
     """
     given, weights, n_layer = dict(state_dict), {}, 0
     while f"model.layers.{n_layer}.self_attn.q_proj.weight" in given:
@@ -54,7 +54,7 @@ def from_llama(
 
 # %% ../notebooks/16_since_gpt2.ipynb #ae363333
 def to_llama(model: ModernGPT) -> dict[str, Tensor]:
-    """The weights under Hugging Face's names for Llama. ValueError names a switch that Llama has not."""
+    """The weights under Hugging Face's names for Llama, matrices [n_out, n_in]. ValueError names a switch that Llama has not."""
     must_be_llama(model.config)
     weights = {}
     for name, weight in model.state_dict().items():

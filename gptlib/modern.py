@@ -61,7 +61,7 @@ class ModernGPT(GPT):
             self.lm_head.weight = self.wte.weight
         initialise(self, generator)
         if config.shortcuts:
-            nn.init.zeros_(self.x0_lambdas)  # at first each block reads the stream alone
+            self.x0_lambdas.data.zero_()  # at first each block reads the stream alone
 
     def _apply(self, fn, recurse: bool = True):
         """Moves and casts as nn.Module's; the tables are made anew, because 16 bits are too few for an angle."""

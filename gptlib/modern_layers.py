@@ -6,7 +6,7 @@ __all__ = ['RMSNorm', 'relu2', 'swiglu', 'mlp_width', 'ModernMLP', 'soft_cap', '
 # %% ../notebooks/16_since_gpt2.ipynb #fa63fa7a
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from .attention import AttentionCache, attention_weights, causal_mask
