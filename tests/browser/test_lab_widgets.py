@@ -110,6 +110,7 @@ def test_the_explorer_needs_no_mouse(widget):
     says(explorer, "Layer 0, head 3")
     assert tile.evaluate("tile => document.activeElement === tile")  # redrawing leaves the focus where it is
     assert explorer.locator(".cells button:visible").count() == 0  # no stops of the Tab key without a mouse
+    explorer.get_by_role("img", name="Layer 0, head 3").wait_for(timeout=30_000)
     assert explorer.get_by_role("img", name="Layer 0, head 3").count() == 1
     query, key = explorer.get_by_label("query (row)"), explorer.get_by_label("key (column)")
     query.fill("3")
