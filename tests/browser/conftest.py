@@ -1,7 +1,7 @@
 """Fixtures: a page in headless Chromium, and JupyterLab on a copy of the book."""
 
 import pytest
-from lab import Notebook, chromium, headless_chromium, jupyterlab
+from lab import Notebook, chromium, headless_chromium, jupyterlab, one_cell
 
 
 def pytest_collection_modifyitems(items):
@@ -31,3 +31,21 @@ def notebook(browser, lab):
     page = browser.new_page(viewport={"width": 1150, "height": 1500})
     yield Notebook(page, lab)
     page.close()
+
+
+@pytest.fixture
+def widget(notebook):
+    """A function from a cell's source to the widget that it shows."""
+
+    def show(source: str):
+        notebook.put("alone", one_cell(source))
+        notebook.open("alone")
+        notebook.page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
+        notebook.run()
+        shown = notebook.page.locator(".jp-OutputArea-output:has(input, button)").last
+        shown.wait_for(timeout=30_000)
+        assert notebook.failures() == []
+        return shown
+
+    yield show
+    assert notebook.errors == [] and notebook.outgoing == []

@@ -164,6 +164,11 @@ def one_cell(source: str) -> dict:
     return {"cells": cells, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
 
 
+def says(shown, text: str) -> None:
+    """Wait for a text."""
+    shown.get_by_text(text).first.wait_for(timeout=30_000)
+
+
 def changed(page, picture, old: str) -> str:
     """Wait until a picture is another one; returns its new source. Its element may be another one, too."""
     for _ in range(300):

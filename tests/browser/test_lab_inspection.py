@@ -2,7 +2,7 @@
 
 import pytest
 from accessibility import findings
-from lab import changed, one_cell
+from lab import changed, says
 
 LENS = """
 from gptlib.inspection import lens
@@ -28,28 +28,6 @@ def moment_at(place):
 TimeSlider(moment_at, 3, [("guessing", 4.17), ("letters", 3.35)])
 """
 TOLD = "s => getComputedStyle(s, '::after').content"
-
-
-@pytest.fixture
-def widget(notebook):
-    """A function from a cell's source to the widget that it shows."""
-
-    def show(source: str):
-        notebook.put("alone", one_cell(source))
-        notebook.open("alone")
-        notebook.run()
-        shown = notebook.page.locator(".jp-OutputArea-output:has(input)").last
-        shown.wait_for(timeout=30_000)
-        assert notebook.failures() == []
-        return shown
-
-    yield show
-    assert notebook.errors == [] and notebook.outgoing == []
-
-
-def says(shown, text: str) -> None:
-    """Wait for a text."""
-    shown.get_by_text(text).first.wait_for(timeout=30_000)
 
 
 def test_the_lens_tells_five_best_by_mouse_and_keyboard(widget):

@@ -2,8 +2,7 @@
 
 import itertools
 
-import pytest
-from lab import one_cell
+from lab import says
 
 SHIPPED = """
 from gptlib.widgets.shipped_model import trained_model
@@ -35,29 +34,6 @@ BlindTest([first, Pair("thou thee", "Good morrow", "right", "the model")])
 """
 TOLD = "s => [getComputedStyle(s, '::after').content, parseFloat(getComputedStyle(s, '::after').left)]"
 PRODUCT = "q · k = sum of 64 products"
-
-
-@pytest.fixture
-def widget(notebook):
-    """A function from a cell's source to the widget that it shows."""
-
-    def show(source: str):
-        notebook.put("alone", one_cell(source))
-        notebook.open("alone")
-        notebook.page.evaluate("window.jupyterapp.commands.execute('application:toggle-left-area')")
-        notebook.run()
-        shown = notebook.page.locator(".jp-OutputArea-output:has(input, button)").last
-        shown.wait_for(timeout=30_000)
-        assert notebook.failures() == []
-        return shown
-
-    yield show
-    assert notebook.errors == [] and notebook.outgoing == []
-
-
-def says(shown, text: str) -> None:
-    """Wait for a text."""
-    shown.get_by_text(text).first.wait_for(timeout=30_000)
 
 
 def until(shown, condition) -> None:

@@ -124,7 +124,8 @@ import re
 from gptlib.data import Batches
 from gptlib.shards import TokenShards
 def anonymous():
-    return int(re.search(r"RssAnon:\\s+(\\d+)", open("/proc/self/status").read())[1]) // 1024
+    with open("/proc/self/status", encoding="utf-8") as status:
+        return int(re.search(r"RssAnon:\\s+(\\d+)", status.read())[1]) // 1024
 before = anonymous()
 batches = Batches(TokenShards({str(folder)!r}), 32, 256)
 for step in range(50):

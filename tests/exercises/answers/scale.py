@@ -141,7 +141,7 @@ def write_with_the_library(path, pieces):
 
 
 def write_in_place(path, pieces, mode="wb"):
-    with open(path, mode) as file:
+    with path.open(mode) as file:
         for piece in pieces:
             file.write(piece)
 
