@@ -49,6 +49,7 @@ def whole_step(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"], l
         loss = loss_fn(trainer, part_x, part_y) * (len(part_x) / len(x))  # its share of the mean
         loss.backward()
         total += loss.detach()
+    total = trainer.average(total)  # on one process it stays as it is
     norm = batched_clip_grad_norm(trainer.model.parameters(), trainer.config.grad_clip or math.inf)
     trainer.optimizer.step()
     return StepResult(total, norm)
