@@ -106,11 +106,14 @@ def render(state: TimeState) -> bytes:
         return x, bottom - (loss - low) / (high - low) * (bottom - top)
 
     pen.text(left, 14, "loss on the validation text, nats", 13)
+    above = top - 100.0
     for name, height in state.ladder:
         y = place(0, height)[1]
         pen.line([(left, y), (right, y)], LIGHT_GREY)
         x, anchor = (right - 4, "rm") if height > 4 else (left + 4, "lm")  # where the curve is not
-        pen.text(x, y - 7, f"{name} {height:.2f}", 11, anchor, DARK_GREY)
+        side = 7 if y - above < 14 else -7  # below its line where the next rung is too near
+        pen.text(x, y + side, f"{name} {height:.2f}", 11, anchor, DARK_GREY)
+        above = y
     pen.line([place(step, loss) for step, loss in state.losses], BLUE, 2)
     pen.dots([place(step, loss) for step, loss in state.losses], BLUE, LOSSES, 2.5)
     pen.dots([place(state.moment.step, state.moment.loss)], BLACK, LOSSES, 6)

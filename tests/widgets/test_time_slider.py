@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from gptlib.widgets.kit.pen import Pen
 from gptlib.widgets.time_slider import Moment, TimeSlider, alt, compute, page, render, rung, summary
 
 LADDER = [("guessing", 4.17), ("letters", 3.35), ("pairs", 2.49)]
@@ -50,6 +51,17 @@ def test_the_picture_follows_step_and_weights(pixels):
     left = [pixels(render(compute(MOMENTS, place, LADDER)))[:, :860] for place in (0, 3)]
     assert (left[0] != left[1]).any()
     assert "Step 64" in alt(compute(MOMENTS, 2, LADDER))
+
+
+def test_labels_of_near_rungs_do_not_cover_each_other(monkeypatch):
+    heights = []
+
+    def text(pen, x, y, words, *rest):
+        heights.extend([y] if words.startswith("order") else [])
+
+    monkeypatch.setattr(Pen, "text", text)
+    render(compute(MOMENTS, 0, [("order 3", 2.05), ("order 4", 1.77), ("order 5", 1.67)]))
+    assert len(heights) == 3 and np.diff(heights).min() > 13
 
 
 def test_the_slider_moves_through_the_moments():
