@@ -65,7 +65,7 @@ def summary(state: RotationState) -> str:
 
 
 CENTRE, RADIUS = (120, 138), 90
-FRAME = (310, 40, 690, 236)  # of the curve
+FRAME = (310, 40, 680, 236)  # of the curve
 SIZE = (700, 300)
 
 
@@ -79,8 +79,9 @@ def render(state: RotationState) -> bytes:
         (state.key_angle, VERMILLION, f"key at {state.key_position}"),
         (state.query_angle, BLUE, f"query at {state.key_position + state.distance}"),
     ):
-        pen.line([CENTRE, on_circle(angle)], colour, 3)
-        pen.dots([on_circle(angle)], colour, (0, 0, *SIZE), 5)
+        wide = 7 if colour == VERMILLION else 3  # the key's stays visible under the query's
+        pen.line([CENTRE, on_circle(angle)], colour, wide)
+        pen.dots([on_circle(angle)], colour, (0, 0, *SIZE), wide + 2)
         pen.text(8, 252 if colour == BLUE else 272, name, 14, colour=colour)
     left, top, right, bottom = FRAME
     pen.box(FRAME, GREY)

@@ -111,6 +111,8 @@ def render(state: TimelineState) -> bytes:
         pen.box((place(start), y, place(stop), y + BAR))
         if place(stop) - place(start) > pen.length(words, 12) + 6:
             pen.text((place(start) + place(stop)) / 2, y + BAR / 2, words, 12, "mm")
+        else:
+            pen.text(place(stop), y - 9, words, 12, "rm")
     for start, stop in state.messages:
         y = ROWS["communication"]
         pen.fill((place(start), y, max(place(stop), place(start) + 1), y + BAR), VERMILLION)
