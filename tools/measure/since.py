@@ -1,6 +1,6 @@
 """The board of chapter 16: one change at a time, on tenths of the training text.
 
-`python -m tools.measure.since OUT [--parts board more candidates third small] [--limit-s SECONDS]`
+`python -m tools.measure.since OUT [--parts board more candidates third again small] [--limit-s SECONDS]`
 
 One process per GPU; they share the list of work. Each appends a line to OUT/since-gpuN.jsonl after every
 run. What is recorded there is not run again, and after --limit-s seconds no new run begins. The validation
@@ -11,6 +11,8 @@ board       the base, each change by itself, the full set, the full set without 
 more        of the same: two more pairs where the effect exceeds its deviation; all again in equal seconds
 candidates  settings of the preset at its full length, on two tenths
 third       the same on a third one
+again       a second choice, after the first one had been evaluated: five candidates on all five tenths;
+            the lowest mean is the preset
 small       the board with a third of the weights
 """
 
@@ -42,7 +44,7 @@ from gptlib.training import train
 from tools.measure import DEVICE, characters, command_line
 from tools.measure.choice import without_tenth
 
-PARTS = ("board", "more", "candidates", "third", "small")
+PARTS = ("board", "more", "candidates", "third", "again", "small")
 PAIRS = ((1, 2), (2, 5), (3, 8), (4, 1), (5, 6))  # seed and tenth; the first three of each row of the board
 SHAPE = dict(vocab_size=65, block_size=256, n_layer=6, n_head=6, n_embd=384, dropout=0.15)
 SMALL = {**SHAPE, "n_layer": 5, "n_embd": 240}  # 3.5 M weights instead of 10.8 M
@@ -112,6 +114,13 @@ CANDIDATES = {  # of the preset: a model with dropout 0.3 if it names no other; 
     "what helped, dropout 0.35": ({HELPED: True, "dropout": 0.35}, [{}, {"weight_decay": 0.35}]),
     "all, heads as before": ({**FULL, "n_kv_head": None}, [{}]),
     "char-gpu-best": ({"bias": False}, [AS_BEST]),
+}
+
+AGAIN = {  # a second choice, after the first one's test: the lowest means so far and what was not tried, on all five pairs
+    "all, ReLU², wider": [{}],
+    "all but QK-norm, wider": [{}],
+    "RoPE": [{}, AS_BEST],
+    "RoPE, RMSNorm, untied": [{}],
 }
 
 
@@ -256,9 +265,10 @@ def wanted(
     """The runs that a unit lacks: pair, kind, changes of the training, steps if not those of its part."""
     found = read_runs(out)
     if unit.part.endswith("candidates"):
+        pairs = {"candidates": 2, "more candidates": 3, "again candidates": len(PAIRS)}[unit.part]
         for changes in unit.runs:
             kind = json.dumps(changes)
-            for pair in range(3) if unit.part.startswith("more") else range(2):
+            for pair in range(pairs):
                 if pair not in runs_of(found, "candidates", unit.name, kind):
                     yield pair, kind, changes, None
         return
@@ -290,9 +300,12 @@ def units_of(part: str, out: Path, shape: dict, small: dict) -> list[Unit]:
         return rows(small, "small")
     if part == "more":
         return [dataclasses.replace(unit, part="more board") for unit in rows(shape, "board")]
-    part = "more candidates" if part == "third" else part
+    candidates = CANDIDATES
+    if part == "again":
+        candidates = {name: (CANDIDATES[name][0], runs) for name, runs in AGAIN.items()}
+    part = {"third": "more candidates", "again": "again candidates"}.get(part, part)
     units, helped = [], what_helped(read_runs(out))
-    for name, (model, runs) in CANDIDATES.items():
+    for name, (model, runs) in candidates.items():
         model = dict(model)
         change = helped if model.pop(HELPED, False) else {}
         units.append(Unit(part, name, {**shape, "dropout": 0.3, **change, **model}, runs))
@@ -317,7 +330,7 @@ def work(args: argparse.Namespace) -> None:
                     if time.time() > args.until:
                         print(f"worker {args.worker}: the time is over", flush=True)
                         return
-                    as_row = dataclasses.replace(unit, part=unit.part.removeprefix("more "))
+                    as_row = dataclasses.replace(unit, part=unit.part.split()[-1])
                     runner.run(as_row, pair, kind, changes, steps)
                     compiled.add(unit.name)
             except Exception as error:  # one model that fails does not end the others
