@@ -116,7 +116,7 @@ CANDIDATES = {  # of the preset: a model with dropout 0.3 if it names no other; 
     "char-gpu-best": ({"bias": False}, [AS_BEST]),
 }
 
-AGAIN = {  # a second choice, after the first one's test: the lowest means so far and what was not tried, on all five pairs
+AGAIN = {  # a second choice: the lowest means so far and one that was not tried, on all five pairs
     "all, ReLU², wider": [{}],
     "all but QK-norm, wider": [{}],
     "RoPE": [{}, AS_BEST],
