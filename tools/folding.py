@@ -1,4 +1,4 @@
-"""What a notebook folds in JupyterLab and Colab: imports, and the cells that drive a widget by program.
+"""What a notebook folds in JupyterLab and Colab: imports, checks, and what drives a widget by program.
 
 `python -m tools.notebooks fold` writes it.
 """
@@ -16,11 +16,13 @@ BY_PROGRAM = "# @title The same by program"
 
 
 def fold(notebook: NotebookNode) -> None:
-    """Fold the imports, and the cells that drive a widget with their outputs, which tell what it shows."""
+    """Fold imports, checks, and what drives a widget, with the outputs, which tell what it shows."""
     before = None
     for cell in [cell for cell in notebook.cells if cell.cell_type == "code"]:
         if is_imports(cell):
             hide(cell, "# @title Imports")
+        elif "check" in tags_of(cell):
+            hide(cell, f"# @title The check: {what_it_checks(cell)}")
         elif before is not None and is_driver(cell, before):
             cell.source = re.sub(r"^# The same by program.*\n", "", cell.source)
             hide(cell, BY_PROGRAM)
@@ -41,6 +43,14 @@ def is_imports(cell: dict) -> bool:
     statements = ast.parse(pure(source_of(cell))).body
     imports = [node for node in statements if isinstance(node, ast.Import | ast.ImportFrom)]
     return "setup" not in tags_of(cell) and not cell["outputs"] and 2 * len(imports) > len(statements)
+
+
+def what_it_checks(cell: dict) -> str:
+    """The first sentence of the check's docstring, begun with a small letter."""
+    checks = [node for node in ast.parse(source_of(cell)).body if isinstance(node, ast.FunctionDef)]
+    (docstring,) = [ast.get_docstring(node) for node in checks if node.name.startswith("check_")]
+    sentence = re.split(r"[.;:]\s", docstring + " ")[0].replace("\n", " ")
+    return sentence[0].lower() + sentence[1:] if sentence[1:2].islower() else sentence
 
 
 def is_driver(cell: dict, before: dict) -> bool:

@@ -37,6 +37,13 @@ def test_other_cells_stay(source):
     assert cell.source == source and cell.metadata == {"tags": []}
 
 
+def test_a_check_is_folded_below_its_first_sentence():
+    check = 'def check_relu(relu):\n    """Below 0 stands 0; above, x\n    itself.\n    """\n    relu(1)\n'
+    (cell,) = folded(check, tags=["proof", "check"])
+    assert cell.source == f"# @title The check: below 0 stands 0\n{check}"
+    assert cell.metadata["cellView"] == "form" and cell.metadata["jupyter"] == {"source_hidden": True}
+
+
 def test_what_drives_a_widget_is_folded_with_its_outputs():
     _, driver = folded("slider", "# The same by program: look\nslider.value = 2", tags=["widget"])
     assert driver.source == f"{BY_PROGRAM}\nslider.value = 2" and driver.metadata["jupyter"] == BOTH

@@ -14,7 +14,7 @@ from gptlib.exercises.checker import expect
 
 
 def check_split(split):
-    """One cut; nothing is lost, nothing is in both parts.
+    """Nothing is lost, nothing is in both parts.
 
     Hint: `int` rounds a positive number down.
     Hint: `tokens[:cut]` is all before the cut, `tokens[cut:]` the rest.
