@@ -1,10 +1,11 @@
 """The board of chapter 16: one change at a time, on tenths of the training text.
 
-`python -m tools.measure.since OUT [--parts board more candidates third again small] [--limit-s SECONDS]`
+`python -m tools.measure.since OUT [--parts board more candidates third again tested small] [--limit-s S]`
 
 One process per GPU; they share the list of work. Each appends a line to OUT/since-gpuN.jsonl after every
 run. What is recorded there is not run again, and after --limit-s seconds no new run begins. The validation
-split is never looked at: a run trains without one tenth of the training text and is evaluated on that tenth.
+split is looked at in `tested` alone: all others train without one tenth of the training text and are
+evaluated on that tenth.
 
 board       the base, each change by itself, the full set, the full set without one: three pairs of seed
             and tenth
@@ -13,6 +14,8 @@ candidates  settings of the preset at its full length, on two tenths
 third       the same on a third one
 again       a second choice, after the first one had been evaluated: five candidates on all five tenths;
             the lowest mean is the preset
+tested      RoPE alone, trained as char-gpu-best is, on the whole training text: the validation split, five
+            seeds. Not a choice, as it was run after the preset's own five seeds were known
 small       the board with a third of the weights
 """
 
@@ -44,7 +47,7 @@ from gptlib.training import train
 from tools.measure import DEVICE, characters, command_line
 from tools.measure.choice import without_tenth
 
-PARTS = ("board", "more", "candidates", "third", "again", "small")
+PARTS = ("board", "more", "candidates", "third", "again", "tested", "small")
 PAIRS = ((1, 2), (2, 5), (3, 8), (4, 1), (5, 6))  # seed and tenth; the first three of each row of the board
 SHAPE = dict(vocab_size=65, block_size=256, n_layer=6, n_head=6, n_embd=384, dropout=0.15)
 SMALL = {**SHAPE, "n_layer": 5, "n_embd": 240}  # 3.5 M weights instead of 10.8 M
@@ -174,11 +177,12 @@ def what_helped(found: list[dict]) -> dict:
 class Runner:
     """Trains models in one process; of each model the compiled step is kept."""
 
-    def __init__(self, out: Path, worker: int, tokens: torch.Tensor, how: Callable):
+    def __init__(self, out: Path, worker: int, tokens: torch.Tensor, val_tokens: torch.Tensor, how: Callable):
         torch._dynamo.config.recompile_limit = 512  # one process trains many models
         torch._dynamo.config.accumulated_recompile_limit = 4096
         torch._dynamo.config.automatic_dynamic_shapes = False  # another shape is another model here
-        self.path, self.tokens, self.how = out / f"since-gpu{worker}.jsonl", tokens, how
+        self.path, self.how = out / f"since-gpu{worker}.jsonl", how
+        self.tokens, self.val_tokens = tokens, val_tokens
         self.times = {}  # milliseconds of a step, by model and training
         self.step = CapturedStep() if DEVICE.type == "cuda" else fused_step
 
@@ -197,7 +201,7 @@ class Runner:
 
     def run(self, unit: Unit, pair: int, kind: str, changes: dict, steps: int | None = None) -> None:
         """Train and append what it came to."""
-        seed, tenth = PAIRS[pair]
+        seed, tenth = (pair + 1, None) if unit.part == "tested" else PAIRS[pair]
         changes, started = dict(changes), time.perf_counter()
         schedule, average = changes.pop("schedule", None), changes.pop("average", False)
         config = dataclasses.replace(self.how(unit.part), **changes, seed=seed)
@@ -206,7 +210,8 @@ class Runner:
         model = ModernGPT(ModernConfig(**unit.model), torch.Generator().manual_seed(seed)).to(DEVICE)
         tail = TailAverage(model, config.max_steps * 9 // 10) if average else None
         step_fn = WithSchedule(self.step, warmup_stable_decay) if schedule else self.step
-        texts = tuple(part.to(DEVICE) for part in without_tenth(self.tokens, tenth))
+        texts = without_tenth(self.tokens, tenth) if tenth is not None else (self.tokens, self.val_tokens)
+        texts = tuple(part.to(DEVICE) for part in texts)
         result = train(model, *texts, config, step_fn=step_fn, optimizer_fn=batched_optimizer, stop=tail)
         if tail:
             tail.put_into(model)
@@ -264,12 +269,12 @@ def wanted(
 ) -> Iterator[tuple[int, str, dict, int | None]]:
     """The runs that a unit lacks: pair, kind, changes of the training, steps if not those of its part."""
     found = read_runs(out)
-    if unit.part.endswith("candidates"):
-        pairs = {"candidates": 2, "more candidates": 3, "again candidates": len(PAIRS)}[unit.part]
+    if unit.part.endswith(("candidates", "tested")):
+        pairs = {"candidates": 2, "more candidates": 3}.get(unit.part, len(PAIRS))
         for changes in unit.runs:
             kind = json.dumps(changes)
             for pair in range(pairs):
-                if pair not in runs_of(found, "candidates", unit.name, kind):
+                if pair not in runs_of(found, unit.part.split()[-1], unit.name, kind):
                     yield pair, kind, changes, None
         return
     part, changes = unit.part.removeprefix("more "), unit.runs[0][1] if unit.runs else {}
@@ -303,6 +308,8 @@ def units_of(part: str, out: Path, shape: dict, small: dict) -> list[Unit]:
     candidates = CANDIDATES
     if part == "again":
         candidates = {name: (CANDIDATES[name][0], runs) for name, runs in AGAIN.items()}
+    if part == "tested":
+        candidates = {"RoPE": (ROPE, [AS_BEST])}
     part = {"third": "more candidates", "again": "again candidates"}.get(part, part)
     units, helped = [], what_helped(read_runs(out))
     for name, (model, runs) in candidates.items():
@@ -315,10 +322,10 @@ def units_of(part: str, out: Path, shape: dict, small: dict) -> list[Unit]:
 def work(args: argparse.Namespace) -> None:
     """One process: take a unit that nobody has taken, run what it lacks, take the next."""
     shape, small, how = sizes(args.tiny)
-    _, _, (tokens, _) = characters()
+    _, _, (tokens, val_tokens) = characters()
     if args.tiny:
-        tokens = tokens[:20_000]
-    runner, compiled, failed = Runner(args.out, args.worker, tokens, how), set(), 0
+        tokens, val_tokens = tokens[:20_000], val_tokens[:2_000]
+    runner, compiled, failed = Runner(args.out, args.worker, tokens, val_tokens, how), set(), 0
     for part in args.parts:
         units = units_of(part, args.out, shape, small)
         units.sort(key=lambda unit: unit.name not in compiled)  # first those whose step is compiled here
@@ -359,7 +366,7 @@ def sizes(tiny: bool) -> tuple[dict, dict, Callable]:
             HOW, max_steps=12, batch_size=4, warmup_steps=2, eval_interval=6, log_interval=2
         )
         return {**shape, "dropout": 0.0}, {**shape, "n_layer": 1, "dropout": 0.0}, lambda part: few
-    return SHAPE, SMALL, lambda part: LONG if part == "candidates" else HOW
+    return SHAPE, SMALL, lambda part: LONG if part in ("candidates", "tested") else HOW
 
 
 def main() -> None:
