@@ -39,7 +39,7 @@ def rotate(
 class RollingLayer:
     """One layer's keys and values of the last `window` positions; the first `sinks` positions of all are never dropped.
 
-    Keys come rotated. One that is kept while others between it and the newest are dropped is turned on by as many
+    Keys come rotated. One that is kept while others between it and the newest are dropped is turned further by as many
     positions, so that its distance stays within the window: two rotations are one by the sum of their angles.
     """
 

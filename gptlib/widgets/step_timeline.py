@@ -15,7 +15,7 @@ from gptlib.widgets.kit.pen import Pen
 from gptlib.widgets.kit.picture import static_picture
 from gptlib.widgets.kit.widget import BookWidget, Picture
 
-LATENCY = 0.02  # milliseconds before the first byte of a message comes
+LATENCY = 0.01  # milliseconds before the first byte of each step around the ring comes
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class TimelineState:
 
 def message_ms(size: float, n: int, bandwidth: float) -> float:
     """How long a ring all-reduce of `size` bytes takes n GPUs with `bandwidth` GB/s."""
-    return 0.0 if n == 1 else LATENCY * (n - 1) + 2 * (n - 1) / n * size / bandwidth / 1e6
+    return 2 * (n - 1) * (LATENCY + size / n / bandwidth / 1e6)
 
 
 def compute(name: str, size: Size, n: int, bandwidth: float, bucket: float, overlap: bool) -> TimelineState:

@@ -20,7 +20,7 @@ SIZE = Size(ms=10.0, optimizer_ms=1.0, gradient_bytes=100_000_000)
 def test_by_hand_without_overlap():
     state = compute("a", SIZE, 2, 100.0, 1000.0, overlap=False)
     assert state.forward == (0, 3) and state.backward == (3, 9)
-    sent = LATENCY + 1.0  # 2 · 1/2 · 10⁸ bytes at 10¹¹ a second
+    sent = 2 * LATENCY + 1.0  # two steps; 2 · 1/2 · 10⁸ bytes at 10¹¹ a second
     assert state.messages == ((9.0, pytest.approx(9 + sent)),)
     assert state.optimizer == (pytest.approx(9 + sent), pytest.approx(10 + sent))
     assert state.exposed == pytest.approx(sent) and state.efficiency == pytest.approx(10 / (10 + sent))
