@@ -67,7 +67,7 @@ def apply_merges(ids: list[int], merges: dict[tuple[int, int], int]) -> list[int
     return ids
 
 # %% ../notebooks/01_tokenizer.ipynb #2c19d117
-# GPT-2's pre-tokens: contractions, words, numbers, other signs (each with one leading space), white space.
+# GPT-2's pre-tokens: contractions; words, numbers, other signs, each with one leading space; white space.
 GPT2_PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 END_OF_TEXT = "<|endoftext|>"
 

@@ -32,7 +32,7 @@ class Linear(nn.Module):
 class Embedding(nn.Module):
     """A table with one row per id: idx int64 [...] -> [..., dim]. weight [n, dim].
 
-    IndexError for an id of n or more on a CPU. On a GPU nothing is checked: that would synchronise CPU and GPU.
+    IndexError for an id of n or more on a CPU. On a GPU nothing is checked: Python would have to wait for it.
     """
 
     def __init__(self, n: int, dim: int):
