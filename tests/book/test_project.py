@@ -352,7 +352,8 @@ def test_the_comparison_in_the_readme_is_the_recorded_one(line, part):
 def test_the_numbers_between_the_readmes_tables_are_the_recorded_ones():
     readme, race, best = read("README.md"), records_of("char-gpu-race"), records_of("char-gpu-best")
     until, until_best = (
-        [next(t for _, t, loss in seed["val_losses"] if loss <= 1.47) for seed in runs] for runs in (race, best)
+        [next(t for _, t, loss in seed["val_losses"] if loss <= 1.47) for seed in runs]
+        for runs in (race, best)
     )
     assert f"compiled first, the race takes {statistics.median(until):.1f} s" in readme
     assert f"and the other {between(until_best, '.1f')} s;" in readme
