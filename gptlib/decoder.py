@@ -26,6 +26,7 @@ class FixedLayerCache:
         self, k: Float[Tensor, "B H 1 head_size"], v: Float[Tensor, "B H 1 head_size"]
     ) -> tuple[Float[Tensor, "B H S head_size"], Float[Tensor, "B H S head_size"]]:
         """Store one position; returns all `block_size` of them, also those that are still empty."""
+        # index_copy_(2, place, k): k at that place of dimension 2
         return self.k.index_copy_(2, self.position, k), self.v.index_copy_(2, self.position, v)
 
 

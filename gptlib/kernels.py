@@ -120,6 +120,7 @@ def next_token_loss(
     """
     vocab = len(table)
     padding = -vocab % 128 if vocab > 1024 else 0
+    # F.pad: how many zeros to the left, to the right, above and below
     logits = hidden.flatten(0, 1) @ F.pad(table, (0, 0, 0, padding)).T  # [B·T, vocab + padding]
     if logits_fn:
         logits = logits_fn(logits)

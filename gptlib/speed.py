@@ -28,7 +28,7 @@ from .roofline import step_flops  # noqa: F401
 # %% ../notebooks/14_speed.ipynb #b4aa99dc
 def loss_of(trainer: Trainer, x: Int[Tensor, "B T"], y: Int[Tensor, "B T"]) -> Float[Tensor, ""]:
     """The training loss of one batch, in the run's precision: what there is to compile."""
-    model = trainer.plain
+    model = trainer.plain  # `capped`: what some models of chapter 16 do with their logits
     with trainer.autocast():
         return next_token_loss(model.hidden(x), model.lm_head.weight, y, getattr(model, "capped", None))
 

@@ -267,7 +267,7 @@ BUGS = {
         "shorter numbers where they are short": (with_change("B", "precision"), "in bf16 already"),
         "fuses where the host decides": (with_change("C", "fuse"), "the host's 11"),
         "records a step with reads": (with_change("D", "record"), "cannot hold a read"),
-        "changes what is near the ceiling": (with_change("E", "fuse"), "5 of 33"),
+        "fuses what is fused": (with_change("E", "fuse"), "fused already"),
         "a key that is none": (with_change("C", "graph"), "none of the keys"),
         "a step is missing": (lambda: {"A": "precision"}, "B, C, D, E"),
         "a list": (lambda: list(RIGHT_CHANGES.values()), "a dictionary"),
