@@ -99,7 +99,7 @@ def test_two_processes_share_the_units(tmp_path):
 
 def test_a_run_is_recorded(tmp_path):
     tokens = torch.arange(4000) ** 2 % 65
-    runner = since.Runner(tmp_path, 3, tokens, HOW)
+    runner = since.Runner(tmp_path, 3, tokens, tokens[:300], HOW)
     for name, changes in (("base", {}), ("tail average", {"average": True}), ("WSD", {"schedule": "stable"})):
         runner.run(since.Unit("board", name, SHAPE), 1, "steps", changes)
     rows = read_runs(tmp_path)
@@ -109,7 +109,42 @@ def test_a_run_is_recorded(tmp_path):
     assert runner.step_ms(SHAPE, {}) > 0
 
 
-def test_the_presets_model_was_tried_on_tenths():
+def test_the_preset_is_what_was_tested_with_five_seeds():
     preset, runs = MODERN_PRESETS["char-gpu-modern"], read_runs(DATA / "runs" / "since")
-    tried = [ModernConfig(**run["model"]) for run in runs if run["part"] == "candidates"]
-    assert preset.model in tried
+    tested = [run for run in runs if run["part"] == "tested"]
+    assert sorted(run["seed"] for run in tested) == [1, 2, 3, 4, 5] and {run["tenth"] for run in tested} == {
+        None
+    }
+    how = {**vars(since.LONG), **since.AS_BEST}
+    for run in tested:
+        assert ModernConfig(**run["model"]) == preset.model and run["steps"] == preset.train.max_steps
+    for name in (
+        "learning_rate",
+        "muon_learning_rate",
+        "weight_decay",
+        "decay",
+        "min_learning_rate",
+        "batch_size",
+    ):
+        assert getattr(preset.train, name) == how[name], name
+
+
+def test_what_is_tested_sees_the_whole_training_text(tmp_path):
+    tokens = torch.arange(4000) ** 2 % 65
+    runner = since.Runner(tmp_path, 0, tokens, tokens[:300] // 2, HOW)
+    unit = since.units_of("tested", tmp_path, SHAPE, SMALL)[0]
+    assert [(pair, kind) for pair, kind, *_ in since.wanted(unit, tmp_path, HOW, None)] == [
+        (pair, json.dumps(since.AS_BEST)) for pair in range(5)
+    ]
+    runner.run(unit, 2, json.dumps(since.AS_BEST), since.AS_BEST)
+    (row,) = read_runs(tmp_path)
+    assert (row["part"], row["seed"], row["tenth"]) == ("tested", 3, None)
+
+
+def test_a_second_choice_runs_all_five_tenths(tmp_path):
+    rows = [record("candidates", "RoPE", pair, kind="{}") for pair in range(2)]
+    write(tmp_path, rows)
+    unit = next(unit for unit in since.units_of("again", tmp_path, SHAPE, SMALL) if unit.name == "RoPE")
+    lacking = wanted(tmp_path, unit)
+    assert [pair for pair, kind in lacking if kind == "{}"] == [2, 3, 4]
+    assert [pair for pair, kind in lacking if kind != "{}"] == [0, 1, 2, 3, 4]
