@@ -20,17 +20,20 @@ class Law:
         """The loss, in nats per token, of N weights after D tokens; numbers or arrays of one shape."""
         return self.E + self.A * np.asarray(N, float) ** -self.alpha + self.B * np.asarray(D, float) ** -self.beta
 
-    def best(self, flops: float) -> tuple[float, float]:
-        """The N and D with the lowest loss among all with 6 N D = flops."""
-        total = self.alpha + self.beta
-        scale = (self.alpha * self.A / (self.beta * self.B)) ** (1 / total)
-        N = scale * (flops / 6) ** (self.beta / total)
-        return N, flops / 6 / N
-
     @property
     def exponent(self) -> float:
         """How the best N grows with the compute: N ∝ flops^exponent."""
         return self.beta / (self.alpha + self.beta)
+
+
+def compute_optimal(law: Law, flops: float) -> tuple[float, float]:
+    """The N and D with the lowest loss among all with 6 N D = flops."""
+    # blank
+    total = law.alpha + law.beta
+    ratio = law.alpha * law.A / (law.beta * law.B)
+    N = ratio ** (1 / total) * (flops / 6) ** (law.beta / total)
+    # end
+    return N, flops / 6 / N
 
 
 def coefficients(exponents, N, D, losses) -> tuple[np.ndarray, np.ndarray]:
