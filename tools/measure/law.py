@@ -6,7 +6,8 @@ corpus   Python source as token shards below OUT/corpus, and OUT/manifest.json
 runs     small runs of four budgets of compute; OUT/runs-N.jsonl, a line a run
 plays    the same on TinyShakespeare's characters, also with budgets that repeat the text many times
 predict  the law of the small runs, and what it predicts for ten times and thirty times the largest budget;
-         OUT/prediction.json with its time, never overwritten
+         OUT/prediction.json with its time, never overwritten; OUT/prediction-larger.json, by the law of the
+         runs above the smallest budget
 large    the runs that were predicted; OUT/large-N.jsonl. Refused without a prediction
 python   the preset python-gpu on the standard library, and how many of its samples parse; OUT/python
 
@@ -259,14 +260,22 @@ def points(rows: list[dict], count: str = "all") -> tuple[np.ndarray, ...]:
 
 
 def predict(args: argparse.Namespace) -> None:
-    """Fit the law and store what it predicts, once."""
-    scale, path = TINY if args.tiny else FULL, args.out / "prediction.json"
+    """Store what the law of all runs predicts, and that of the runs above the smallest budget; each once."""
+    rows = recorded(args.out, "runs")
+    smallest = min(row["budget"] for row in rows)
+    store_prediction(rows, args.out / "prediction.json", args.tiny)
+    larger = [row for row in rows if row["budget"] > smallest]
+    store_prediction(larger, args.out / "prediction-larger.json", args.tiny)
+
+
+def store_prediction(rows: list[dict], path: Path, tiny: bool) -> None:
+    """Fit the law and store what it predicts."""
     if path.exists():
         print(f"{path} is there already: a prediction is not overwritten")
         return
-    rows = recorded(args.out, "runs")
+    scale = TINY if tiny else FULL
     N, D, losses = points(rows)
-    law, laws = fit_law(N, D, losses), bootstrap(N, D, losses, times=50 if args.tiny else 1000)
+    law, laws = fit_law(N, D, losses), bootstrap(N, D, losses, times=50 if tiny else 1000)
     residuals = losses / law.loss(N, D) - 1
     noise = np.random.default_rng(1).choice(residuals, len(laws))  # what one run differs from any law
     top = max(row["budget"] for row in rows)
@@ -290,12 +299,12 @@ def predict(args: argparse.Namespace) -> None:
             "line": line_through_best(rows, budget),
         }
         print(f"predicted at {budget:.2g} FLOPs: {predicted[name]}")
-    hashes = {p.name: sha256(p.read_bytes()).hexdigest() for p in sorted(args.out.glob("runs-*.jsonl"))}
+    hashes = {p.name: sha256(p.read_bytes()).hexdigest() for p in sorted(path.parent.glob("runs-*.jsonl"))}
     write_json(
         path,
         {
             "time": now(),
-            "corpus": corpus_of(args.out),
+            "corpus": corpus_of(path.parent),
             "runs": hashes,
             "law": dataclasses.asdict(law),
             "residual": float(residuals.std(ddof=5)),
