@@ -9,17 +9,17 @@ from gptlib.gpt import GPTConfig
 
 PYTHON_PRESETS = {  # on shards of Python source, whose tokenizer has 4,096 tokens
     "python-gpu": RunConfig(
-        GPTConfig(4096, 256, n_layer=4, n_head=5, n_embd=160, dropout=0.1, bias=False),
+        GPTConfig(4096, 256, n_layer=4, n_head=5, n_embd=160, dropout=0.2, bias=False),
         TrainConfig(
-            6000,
+            2500,
             batch_size=64,
             learning_rate=4e-3,
             min_learning_rate=0.0,
-            warmup_steps=200,
+            warmup_steps=100,
             decay="linear",
             optimizer="muon",
             muon_learning_rate=0.02,
-            eval_interval=500,
+            eval_interval=250,
         ),
         "bpe",
     )
