@@ -1,11 +1,14 @@
-"""`evaluate`: a model's exact loss on a text."""
+"""`evaluate`: a model's exact loss on a text, or its score in HellaSwag."""
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from tqdm.auto import tqdm
 
+from gptlib.benchmark import read_hellaswag, score
+from gptlib.checkpoint import Checkpoint
 from gptlib.commands.model import model_named
 from gptlib.commands.options import Device
 from gptlib.commands.text import text_named, text_of
@@ -23,6 +26,7 @@ class Evaluate:
 
     checkpoint: str | None = None  # as for sample
     text: tuple[str, ...] = ()  # by default the text the model was trained on
+    hellaswag: Path | None = None  # instead of a loss: which of four endings; a .jsonl file of HellaSwag
     device: Device = "auto"
 
 
@@ -30,6 +34,8 @@ def run_evaluate(args: Evaluate) -> None:
     """Exact mean loss over the validation split, with a progress bar."""
     folder, checkpoint = model_named(args.checkpoint)
     device = choose_device(args.device)
+    if args.hellaswag:
+        return evaluate_hellaswag(args.hellaswag, checkpoint, device)
     run = folder.resolve().parent.parent
     of_run = not args.text and (run / "config.json").exists()
     settings = read_settings(run, config_from) if of_run else {}
@@ -55,3 +61,12 @@ def run_evaluate(args: Evaluate) -> None:
         f"validation loss {loss:.4f} nats per token, {bits * math.log(2):.4f} nats or {bits:.4f} bits per character "
         f"(exact, {len(tokens) - 1:,} predictions, {corpus.name})"
     )
+
+
+def evaluate_hellaswag(path: Path, checkpoint: Checkpoint, device: torch.device) -> None:
+    """How many of a file's questions the model answers rightly."""
+    questions = read_hellaswag(path)
+    model = checkpoint.build_model(build_model).to(device)
+    found = score(model, checkpoint.tokenizer, tqdm(questions, "answering", unit="question"))
+    print(found.lines())
+    print(f"chance is {100 / len(questions[0].endings):.0f} % ({path.name})")

@@ -1,5 +1,7 @@
 """The checkers of chapter 15. Each calls the reader's function on several inputs and names the mistake."""
 
+import math
+import random
 import tempfile
 from pathlib import Path
 
@@ -229,3 +231,56 @@ def check_moments(seen: list, old: bytes | None, renamed: bool) -> None:
             not appended, "the pieces are appended to the old file: write under another name, then os.replace"
         )
         expect(False, "the pieces are written into path itself: write under another name, then os.replace")
+
+
+@exercise(difficulty=2, minutes=15)
+def questions_needed(attempt):
+    """attempt(p, q, z) -> the smallest number of questions whose difference is z standard errors."""
+    for p, q, z in ((0.25, 0.30, 1.96), (0.3, 0.33, 2.0), (0.7, 0.25, 3.0), (0.31, 0.295, 2.0), (0.9, 0.5, 1.0)):
+        found = whole_number(attempt(p, q, z), "the number of questions")
+        v, d = p * (1 - p) + q * (1 - q), p - q
+        exact = z * z * v / (d * d)
+        where = f"p={p}, q={q}, z={z}: "
+        mistakes = {
+            "the standard error goes with √n: solve |p - q| = z √(v / n) for n, and z is squared": z * v / d**2,
+            "both shares are measured: add both variances": z * z * p * (1 - p) / d**2,
+            "that is the other model's variance alone: add both": z * z * q * (1 - q) / d**2,
+            "√(p (1 - p)) is a standard deviation; variances add, standard deviations do not": z * z * (math.sqrt(p * (1 - p)) + math.sqrt(q * (1 - q))) ** 2 / d**2,
+            "divide by the square of the difference": z * z * v / abs(d),
+            "each model answers questions of its own: the variance of a difference is the sum, not the mean": exact / 2,
+        }
+        right = math.ceil(exact)
+        for message, value in mistakes.items():
+            wrong = {math.floor(value), round(value), math.ceil(value)}
+            expect(found == right or found not in wrong, f"{where}{message}")
+        expect(found != right - 1, f"{where}{found} are one too few: round up, the condition must hold")
+        expect(found == right, f"{where}{right} are needed, yours are {found}")
+
+
+@exercise(difficulty=2, minutes=15)
+def paired(attempt):
+    """attempt(first, second) -> McNemar's (b - c) / sqrt(b + c); 0.0 where the answers never differ."""
+    rng = random.Random(4)
+    cases = [([True, True, True, False, True], [True, False, False, True, True])]
+    cases += [([rng.random() < p for _ in range(40)], [rng.random() < 0.4 for _ in range(40)]) for p in (0.7, 0.2, 0.5)]
+    cases.append(([True, False, True], [True, False, True]))
+    for first, second in cases:
+        pairs = list(zip(first, second, strict=True))
+        b, c, n = pairs.count((True, False)), pairs.count((False, True)), len(pairs)
+        where = f"the first alone is right {b} times, the second alone {c} times: "
+        try:
+            found = number(attempt(list(first), list(second)), "the result")
+        except ZeroDivisionError:
+            expect(False, f"{where}the models differ in no question: return 0.0 instead of dividing by zero")
+        right = (b - c) / math.sqrt(b + c) if b + c else 0.0
+        mistakes = {
+            "without the absolute value: the sign tells which one is better": abs(right),
+            "the sign: it is positive when the first is better": -right,
+            "divide by √(b + c), not by √n: questions with equal answers say nothing": (b - c) / math.sqrt(n),
+            "divide by the square root of b + c": (b - c) / max(1, b + c),
+            "that is the difference of the numbers: divide by √(b + c)": float(b - c),
+            "that is the difference of the shares of n: count b and c": (b - c) / n,
+            "that is the square: (b - c) / √(b + c) itself is asked for": right * right,
+        }
+        mistakes = {message: value for message, value in mistakes.items() if abs(value - right) > 1e-9}
+        expect_close(found, right, mistakes, where, rtol=1e-9)

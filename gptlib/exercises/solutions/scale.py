@@ -1,5 +1,6 @@
 """Solutions to the exercises of chapter 15, each after a line with its checker's name."""
 
+import math
 import os
 
 
@@ -41,3 +42,16 @@ def write_whole(path, pieces):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+# --- questions_needed
+def questions_needed(p, q, z=2.0):
+    variance = p * (1 - p) + q * (1 - q)
+    return math.ceil(z * z * variance / (p - q) ** 2)
+
+
+# --- paired
+def paired(first, second):
+    b = sum(x and not y for x, y in zip(first, second))
+    c = sum(y and not x for x, y in zip(first, second))
+    return (b - c) / math.sqrt(b + c) if b + c else 0.0

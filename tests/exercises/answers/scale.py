@@ -1,5 +1,6 @@
 """Right and wrong answers to the exercises of chapter 15, on which its checkers are tested."""
 
+import math
 import os
 import shutil
 import tempfile
@@ -171,6 +172,43 @@ def span_with(**switches):
     return lambda *given: span_by_starts(*given, **switches)
 
 
+def needed(p, q, z=2.0, *, variance=None, square=True, gap=2, rounded=math.ceil):
+    """The number of questions, with switches for the bugs."""
+    v = variance(p, q) if variance else p * (1 - p) + q * (1 - q)
+    return rounded((z * z if square else z) * v / abs(p - q) ** gap)
+
+
+def needed_with(**switches):
+    return lambda *given: needed(*given, **switches)
+
+
+def needed_by_counting(p, q, z=2.0):
+    """The first number whose standard error is small enough."""
+    n = 1
+    while abs(p - q) < z * math.sqrt((p * (1 - p) + q * (1 - q)) / n):
+        n += 1
+    return n
+
+
+def mcnemar(first, second, *, sign=1, root=True, of=None, zero=True):
+    """The paired comparison, with switches for the bugs."""
+    pairs = list(zip(first, second))
+    b, c = pairs.count((True, False)), pairs.count((False, True))
+    under = len(pairs) if of == "all" else b + c
+    if zero and b + c == 0:
+        return 0.0
+    return sign * (b - c) / (math.sqrt(under) if root else under)
+
+
+def mcnemar_with(**switches):
+    return lambda *given: mcnemar(*given, **switches)
+
+
+def mcnemar_by_numpy(first, second):
+    difference = np.array(first, dtype=int) - np.array(second, dtype=int)
+    return difference.sum() / np.sqrt(max(1, np.abs(difference).sum()))
+
+
 ALTERNATIVES = {
     "step_ms": [
         seconds_of,
@@ -184,6 +222,12 @@ ALTERNATIVES = {
     ],
     "read_span": [span_by_starts, span_by_walking, lambda *given: tuple(span_by_walking(*given))],
     "write_whole": [write_beside, write_in_a_folder_below, write_with_the_library],
+    "questions_needed": [needed, needed_by_counting, lambda *given: np.int64(needed(*given))],
+    "paired": [
+        mcnemar,
+        mcnemar_by_numpy,
+        lambda *given: torch.tensor(mcnemar(*given), dtype=torch.float64),
+    ],
 }
 
 BUGS = {
@@ -246,5 +290,33 @@ BUGS = {
         ),
         "joined, then written beside": (write_with(late=True), "as it comes"),
         "temporary file in another folder": (write_with(temporary=elsewhere), "another folder"),
+    },
+    "questions_needed": {
+        "one variance": (needed_with(variance=lambda p, q: p * (1 - p)), "both variances"),
+        "the other variance": (needed_with(variance=lambda p, q: q * (1 - q)), "both"),
+        "z not squared": (needed_with(square=False), "z is squared"),
+        "standard deviations added": (
+            needed_with(variance=lambda p, q: (math.sqrt(p * (1 - p)) + math.sqrt(q * (1 - q))) ** 2),
+            "variances add",
+        ),
+        "difference not squared": (needed_with(gap=1), "square of the difference"),
+        "rounded down": (needed_with(rounded=math.floor), "round up"),
+        "the mean of the variances": (
+            needed_with(variance=lambda p, q: (p * (1 - p) + q * (1 - q)) / 2),
+            "sum, not the mean",
+        ),
+        "a float": (needed_with(rounded=float), "whole number"),
+        "one variance of the mean share": (needed_with(variance=lambda p, q: (p + q) / 2), "are needed"),
+    },
+    "paired": {
+        "the sign": (mcnemar_with(sign=-1), "the sign"),
+        "by all questions": (mcnemar_with(of="all"), "not by √n"),
+        "without the root": (mcnemar_with(root=False), "square root"),
+        "a difference of shares": (mcnemar_with(of="all", root=False), "b and c"),
+        "divides by zero": (mcnemar_with(zero=False), "0.0 instead"),
+        "without a sign": (lambda *given: abs(mcnemar(*given)), "which one is better"),
+        "squared": (lambda *given: mcnemar(*given) ** 2, "square"),
+        "the difference": (lambda first, second: float(sum(first) - sum(second)), "difference of the numbers"),
+        "nothing": (lambda *given: None, "must be a number"),
     },
 }
