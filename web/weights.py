@@ -73,12 +73,17 @@ def base64_of(tensor: Tensor) -> str:
     return base64.b64encode(numbers.astype(numbers.dtype.newbyteorder("<")).tobytes()).decode("ascii")
 
 
+def merges_script() -> str:
+    """The script of GPT-2's merges: the text of vocab.bpe."""
+    merges = (DATA / "gpt2" / "vocab.bpe").read_text(encoding="utf-8")
+    return f"Live.merges({json.dumps(merges, ensure_ascii=False)});\n"
+
+
 def write(folder: Path) -> None:
     """Write the scripts into `folder`."""
     for name in MODELS:
         write_text(folder / f"weights-{name}.js", script(name))
-    merges = (DATA / "gpt2" / "vocab.bpe").read_text(encoding="utf-8")
-    write_text(folder / "merges-gpt2.js", f"Live.merges({json.dumps(merges, ensure_ascii=False)});\n")
+    write_text(folder / "merges-gpt2.js", merges_script())
 
 
 def main() -> None:

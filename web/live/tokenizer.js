@@ -91,12 +91,12 @@
     }
 
     decode(ids) {
-      return new TextDecoder().decode(new Uint8Array(this.decode_bytes(ids)));
+      return new TextDecoder("utf-8", { ignoreBOM: true }).decode(new Uint8Array(this.decode_bytes(ids)));
     }
 
     /** GPT-2's vocabulary, without its one special token, from the lines of its file vocab.bpe. */
     static gpt2(vocab_bpe) {
-      const byte_order = visible_bytes(), id_of = new Map(byte_order.map((byte, id) => [spelled(byte), id]));
+      const byte_order = visible_bytes(), id_of = new Map(byte_order.map((byte, id) => [spelled(byte, id), id]));
       const merges = vocab_bpe.trimEnd().split("\n").slice(1).map((line) => {
         const [a, b] = line.split(" ");
         id_of.set(a + b, id_of.size);
@@ -113,11 +113,28 @@
     return [...all.filter(visible), ...all.filter((byte) => !visible(byte))];
   }
 
-  /** GPT-2's file spells each byte as a visible character: itself, or the next one from 256 upwards. */
-  function spelled(byte) {
-    const place = visible_bytes().indexOf(byte);
-    return String.fromCharCode(place < 188 ? byte : 256 + place - 188);
+  /** GPT-2's file spells the byte of each id as a visible character: itself, or the next one from 256 upwards. */
+  function spelled(byte, id) {
+    return String.fromCharCode(id < 188 ? byte : 256 + id - 188); // 188 bytes are visible
   }
 
-  Object.assign(Live, { CharTokenizer, BPETokenizer, pretokens, utf8, merge });
+  const gpt2 = {}; // the text of vocab.bpe, and a promise of the tokenizer
+
+  /** What the script of GPT-2's merges calls. */
+  function merges(vocab_bpe) {
+    gpt2.vocab_bpe = vocab_bpe;
+  }
+
+  /** GPT-2's tokenizer, loaded at the first call. */
+  function gpt2_tokenizer() {
+    gpt2.tokenizer ??= Live.load_script("merges-gpt2.js")
+      .then(() => BPETokenizer.gpt2(gpt2.vocab_bpe))
+      .catch((error) => {
+        gpt2.tokenizer = null; // the next call tries again
+        throw error;
+      });
+    return gpt2.tokenizer;
+  }
+
+  Object.assign(Live, { merges, gpt2_tokenizer, CharTokenizer, BPETokenizer, pretokens, utf8, merge });
 }
