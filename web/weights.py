@@ -1,20 +1,28 @@
 """The weights that the web book's live widgets load: 8 bits a number, one scale a row of each matrix.
 
-`python -m web.weights FOLDER` writes weights-char-cpu.js, weights-char-gpu-best.js and merges-gpt2.js.
+`python -m web.weights FOLDER` writes a script for each model, and what other widgets compute with: GPT-2's merges,
+the text that chapter 03 counts in, and the head that chapter 05 trains.
 """
 
 import argparse
+import ast
 import base64
 import json
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from gptlib.attention import attention_weights, causal_mask
+from gptlib.data import load_corpus, split
 from gptlib.files import DATA, write_text
+from gptlib.tokenizer import CharTokenizer
 from gptlib.widgets.shipped_model import trained_model
 
+NOTEBOOKS = DATA.parent / "notebooks"
+CARDS = ("fd4e1fb1", "9162a8da")  # the cells of chapter 05 that define `deal` and `train_head`
 MODELS = ("char-cpu", "char-gpu-best")
 LARGEST = 127  # the whole numbers of 8 bits go from -128 to 127; without -128 they are symmetric
 
@@ -73,6 +81,32 @@ def base64_of(tensor: Tensor) -> str:
     return base64.b64encode(numbers.astype(numbers.dtype.newbyteorder("<")).tobytes()).decode("ascii")
 
 
+def cards_script() -> str:
+    """The script of chapter 05's head that looks up cards: three matrices [18, head_size]."""
+    matrices = dict(zip(("W_q", "W_k", "W_v"), cards_head(), strict=True))
+    rows = {name: [[round(x, 4) for x in row] for row in W.tolist()] for name, W in matrices.items()}
+    return f"Live.cards_head({json.dumps(rows)});\n"
+
+
+def cards_head() -> list[Tensor]:
+    """The matrices W_q, W_k, W_v of that head, trained by the chapter's own functions."""
+    notebook = json.loads((NOTEBOOKS / "05_attention.ipynb").read_text(encoding="utf-8"))
+    source = "\n\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["id"] in CARDS)
+    chapter = {"torch": torch, "F": F, "attention_weights": attention_weights, "causal_mask": causal_mask}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.FunctionDef) or ast.unparse(node).startswith("LETTERS"):
+            exec(compile(ast.Module([node], []), "05_attention", "exec"), chapter)
+    return chapter["train_head"](look=True)[0]
+
+
+def corpus_script() -> str:
+    """The script of the training text, in which chapter 03's tables are counted."""
+    corpus = load_corpus()
+    characters = CharTokenizer.from_text(corpus.text).characters
+    file = {"name": corpus.name, "characters": characters, "train": split(corpus.text)[0]}
+    return f"Live.corpus({json.dumps(file, ensure_ascii=False)});\n"
+
+
 def merges_script() -> str:
     """The script of GPT-2's merges: the text of vocab.bpe."""
     merges = (DATA / "gpt2" / "vocab.bpe").read_text(encoding="utf-8")
@@ -84,6 +118,8 @@ def write(folder: Path) -> None:
     for name in MODELS:
         write_text(folder / f"weights-{name}.js", script(name))
     write_text(folder / "merges-gpt2.js", merges_script())
+    write_text(folder / "corpus.js", corpus_script())
+    write_text(folder / "cards.js", cards_script())
 
 
 def main() -> None:

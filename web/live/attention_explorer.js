@@ -221,7 +221,9 @@
       this.query.value = query;
       this.key.value = key;
       this.redraw();
-      if (!matchMedia("(prefers-reduced-motion: reduce)").matches) this.stages.play();
+      const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+      if (!still) this.stages.play();
+      this.stages.element.scrollIntoView({ block: "nearest", behavior: still ? "auto" : "smooth" });
     }
 
     /** The query and key below the pointer. */
@@ -340,6 +342,7 @@
     }
   }
 
+  Object.assign(Live, { AttentionExplorer });
   Live.attention_explorer = { compute, shade, told, vectors_of_model };
   Live.widgets.attention = async (place, { model = "char-cpu", prompt }) => {
     new AttentionExplorer(place, prompt, await trained_model(model));

@@ -73,23 +73,26 @@
     };
   }
 
-  /** A one-line field in which \n stands for a line break; `enter` is called at that key. */
-  function text_field(name, { value, on = () => {}, enter = () => {} }) {
-    const id = `live-${controls++}`;
-    const field = h("input", {
-      type: "text", id, value: Live.typed(value), spellcheck: "false", autocapitalize: "none", autocomplete: "off",
+  /** A field for a text, in which \n stands for a line break. With several `lines` it shows line breaks as they are. */
+  function text_field(name, { value, on = () => {}, enter = () => {}, lines = 1 }) {
+    const id = `live-${controls++}`, shown = lines > 1 ? String : Live.typed;
+    const field = h(lines > 1 ? "textarea" : "input", {
+      type: lines > 1 ? null : "text", rows: lines > 1 ? lines : null, id,
+      spellcheck: "false", autocapitalize: "none", autocomplete: "off",
       oninput: on,
       onkeydown: (event) => event.key === "Enter" && enter(),
     });
-    return {
+    const control = {
       element: h("div", { class: "live-control live-text" }, h("label", { for: id }, name), field),
       get value() {
         return Live.untyped(field.value);
       },
       set value(next) {
-        field.value = Live.typed(next);
+        field.value = shown(next);
       },
     };
+    control.value = value;
+    return control;
   }
 
   /** A choice; `options` are [words, value] pairs. */

@@ -177,7 +177,7 @@
     const [raw, filtered] = ["raw", "filtered"].map((name) => ({ bar: h("i", { class: name }), words: h("span") }));
     const bars = [raw, filtered].map(({ bar, words }) => h("span", { class: "bar" }, h("span", {}, bar), words));
     const element = button("", on, { class: "live-token" });
-    element.append(label, h("span", { class: "bars" }, bars), mark);
+    element.append(h("span", {}, label, mark), h("span", { class: "bars" }, bars));
     return {
       element,
       show(state, i) {
@@ -189,7 +189,7 @@
           part.bar.style.width = `${100 * p}%`;
           part.words.textContent = percent(p);
         }
-        mark.textContent = is_drawn ? "◀ drawn" : cut ? "✕ cut off" : "";
+        mark.textContent = is_drawn ? "drawn" : cut ? "cut off" : "";
         element.classList.toggle("drawn", is_drawn);
         const words = `${percent(state.raw[i])} raw, ${percent(state.filtered[i])} after the filters`;
         element.setAttribute("aria-label", `take ${visible(state.labels[i])}: ${words}${is_drawn ? ", drawn" : ""}`);

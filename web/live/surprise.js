@@ -2,7 +2,7 @@
 // Surprise: a text whose background shows the loss of each character under a model.
 {
   const { Widget, h, row, slider, text_field, trained_model, KVCache, hidden_in_slices } = Live;
-  const { softmax, sum, visible, general, choice } = Live;
+  const { softmax, sum, visible, general, choice, losses_of_ngram, MODELS } = Live;
 
   const MAX_CHARACTERS = 600;
   const DARKEST = 8; // nats: a loss of this or more has the darkest colour
@@ -94,12 +94,12 @@
   // --- the widget
 
   class Surprise extends Widget {
-    /** `models` maps the words of a choice to a function that loads the losses of a text, and its name. */
+    /** `models` are pairs: what a reader chooses by, and a model's name with a function that loads its losses. */
     constructor(place, models, text) {
       super(place, "surprise");
       const anew = () => this.recompute();
-      this.text = text_field("text", { value: text, on: anew });
-      this.model = choice("model", { value: Object.values(models)[0], options: Object.entries(models), on: anew });
+      this.text = text_field("text", { value: text, on: anew, lines: 3 });
+      this.model = choice("model", { value: models[0][1], options: models, on: anew });
       this.position = slider("character", { value: 1, min: 1, max: 1, on: () => this.tell(this.position.value - 1) });
       this.page = h("div", { class: "live-surprise-text" });
       this.page.addEventListener("pointerover", (event) => this.point(event));
@@ -146,11 +146,12 @@
   }
 
   Live.surprise = { compute, summary, tooltip, colour, losses_of_model };
-  Live.widgets.surprise = (place, { models = ["char-cpu", "char-gpu-best"], text }) => {
-    const offered = models.map((name) => [
-      Live.MODELS[name],
-      { name, load: async () => losses_of_model(await trained_model(name)) },
-    ]);
-    new Surprise(place, Object.fromEntries(offered), text);
-  };
+  /** What a reader chooses by, and how the losses are loaded: a table "5-gram", or a shipped model. */
+  function offered(name) {
+    const order = /^(\d+)-gram$/.exec(name)?.[1];
+    if (order) return [name, { name, load: () => losses_of_ngram(Number(order)) }];
+    return [MODELS[name], { name, load: async () => losses_of_model(await trained_model(name)) }];
+  }
+
+  Live.widgets.surprise = (place, { models = Object.keys(MODELS), text }) => new Surprise(place, models.map(offered), text);
 }

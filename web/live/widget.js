@@ -57,10 +57,10 @@
     }
   }
 
-  // The shipped models: the name, what a reader chooses by, and the megabytes of its script.
+  // The shipped models: the name, and what a reader chooses by, with the size of a large script.
   const MODELS = {
-    "char-cpu": "small: 3 layers, 0.6 million numbers",
-    "char-gpu-best": "large: 6 layers, 10.7 million numbers (14 MB)",
+    "char-cpu": "small: 3 layers",
+    "char-gpu-best": "large: 6 layers (14 MB)",
   };
 
   /** A choice of the shipped model. `on` is called when another one is loaded; `model.trained` is the loaded one. */
