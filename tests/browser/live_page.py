@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from html import escape
 from pathlib import Path
 
 from lab import ROOT
@@ -32,7 +33,7 @@ def write_page(folder: Path, places: list[tuple[str, dict]], name: str = "index.
     shutil.copytree(LIVE, folder, dirs_exist_ok=True)
     scripts = json.loads((LIVE / "scripts.json").read_text(encoding="utf-8"))
     divs = [
-        f"<h2>{widget}</h2>\n<div class='live' data-live='{widget}' data-options='{json.dumps(options)}'>"
+        f"<h2>{widget}</h2>\n<div class='live' data-live='{widget}' data-options='{escape(json.dumps(options))}'>"
         "<p>the static figure</p></div>"
         for widget, options in places
     ]

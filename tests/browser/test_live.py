@@ -1,8 +1,10 @@
 """The live widgets: the page computes what the book's Python computes, with the same numbers."""
 
+import json
 import random
 import sys
 import unicodedata
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +15,10 @@ from test_tokenizer import NASTY, TIKTOKEN
 from gptlib.data import load_corpus, split
 from gptlib.files import write_text
 from gptlib.loss import evaluate
+from gptlib.ngram import NGram
+from gptlib.tokenizer import CharTokenizer
+from gptlib.widgets import attention_explorer, attention_stages, merge_theatre, softmax_playground, surprise
+from gptlib.widgets import next_token_sampler as sampler
 from gptlib.widgets.shipped_model import trained_model
 from web import weights
 
@@ -152,3 +158,191 @@ def test_gpt2_ids_equal_tiktoken(open_page):
     for text, (ids, decoded) in zip(texts, found, strict=True):
         assert ids == TIKTOKEN.encode_ordinary(text), repr(text)
         assert decoded == text
+
+
+# --- the widgets' states
+
+
+def close(found, expected, tolerance=1e-6) -> bool:
+    """Whether nested lists of numbers agree; NaN arrives as None, an infinite number as a string."""
+    return np.allclose(np.array(found, dtype=float), np.array(expected, dtype=float), atol=tolerance, equal_nan=True)
+
+
+def columns(stages) -> str:
+    """JavaScript: stages with plain lists of numbers as columns."""
+    return f"""{stages}.map(({{ columns, ...stage }}) => ({{ ...stage,
+        columns: Object.entries(columns).map(([name, values]) => [name, Array.from(values, String)]) }}))"""
+
+
+@pytest.mark.parametrize("settings", [(1.0, None, None), (0.5, 5, None), (1.5, None, 0.9), (2.0, 10, 0.5), (0, 3, 0.2)])
+def test_sampler_state(open_page, settings):
+    logits = 3 * torch.randn(65, generator=torch.Generator().manual_seed(3))
+    labels = [chr(33 + i) for i in range(65)]
+    expected = sampler.compute("text", labels, logits, *settings)
+    found = open_page().evaluate(
+        "([labels, logits, settings]) => Live.next_token_sampler.compute('text', labels, logits, ...settings)",
+        [labels, logits.tolist(), list(settings)],
+    )
+    assert found["tokens"] == list(expected.tokens) and found["labels"] == list(expected.labels)
+    assert (found["others"], found["possible"]) == (expected.others, expected.possible)
+    for name in ("raw", "filtered", "raw_others", "filtered_others"):
+        assert close(found[name], getattr(expected, name)), name
+
+
+def test_settings_that_make_no_sense_are_named(open_page):
+    page = open_page()
+    for settings, word in (("-1", "temperature"), ("1, 0", "top_k"), ("1, null, 1.5", "top_p")):
+        with pytest.raises(Exception, match=f"{word}=.* must"):
+            page.evaluate(f"Live.next_token_sampler.compute('', ['a', 'b'], [0, 1], {settings})")
+
+
+@pytest.mark.parametrize("temperature", [0.1, 1.0, 5.0])
+def test_softmax_state(open_page, temperature):
+    labels, logits = ["e", " ", "t", "a", "q"], [2.0, 1.5, 1.0, 0.5, -2.0]
+    expected = softmax_playground.compute(labels, logits, temperature, target=2)
+    found, words = open_page().evaluate(
+        """args => {
+            const state = Live.softmax_playground.compute(...args);
+            return [state, Live.softmax_playground.summary(state)];
+        }""",
+        [labels, logits, temperature, 2],
+    )
+    assert words == softmax_playground.summary(expected)
+    for name in ("probabilities", "gradient", "loss", "entropy", "choices"):
+        assert close(found[name], getattr(expected, name), 1e-12), name
+
+
+@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize("text", ["aaabdaaabac", "abcdef", "é è é è", "to be, or not to be", "naïve café " * 20, " " * 200])
+def test_theatre_state(open_page, text, cut):
+    expected = merge_theatre.compute(text, cut)
+    state = open_page().evaluate(
+        """([text, cut]) => {
+            const { compute, summary, description, encoded_anew } = Live.merge_theatre, state = compute(text, cut);
+            const words = state.steps.map((_, n) => [summary, description, encoded_anew].map(say => say(state, n)));
+            return { ...state, words };
+        }""",
+        [text, cut],
+    )
+    assert state["text"] == expected.text and state["notes"] == list(expected.notes)
+    assert [bytes(piece) for piece in state["spelling"]] == list(expected.spelling)
+    for number, (found, step) in enumerate(zip(state["steps"], expected.steps, strict=True)):
+        assert found["parts"] == [list(part) for part in step.parts]
+        assert found["counts"] == [[list(pair), n] for pair, n in step.counts]
+        assert (found["joined"] or None) == (list(step.joined) if step.joined else None)
+        said, described, anew = state["words"][number]
+        assert (said, described) == (
+            merge_theatre.summary(expected, number),
+            merge_theatre.description(expected, number),
+        )
+        theirs = merge_theatre.against_tiktoken(expected, number)
+        assert anew.split(": ")[1] == theirs.split(": ")[1] and "the same ones" in anew
+
+
+def test_surprise_state(open_page, trained):
+    """Losses of a text over several windows, their mean, their colours and words."""
+    text = load_corpus("plays").text[1000:1320]
+    losses = surprise.losses_of_model(trained.model, trained.tokenizer)(text)
+    expected = surprise.compute(text, losses, "char-cpu")
+    page = open_page()
+    page.evaluate(LOAD, "char-cpu")
+    state, words, tips, colours = page.evaluate(
+        """async text => {
+            const { compute, summary, tooltip, colour, losses_of_model } = Live.surprise;
+            const state = compute(text, await losses_of_model(trained)(text), "char-cpu");
+            const tips = state.characters.map((character, i) => tooltip(character, state.losses[i]));
+            return [state, summary(state), tips, state.losses.map(colour)];
+        }""",
+        text,
+    )
+    assert close(state["losses"], losses, 1e-4) and close(state["loss"], expected.loss, 1e-4)
+    assert words == surprise.summary(expected)
+    said = [surprise.tooltip(character, loss) for character, loss in zip(text, losses, strict=True)]
+    assert np.mean([a == b for a, b in zip(tips, said, strict=True)]) > 0.97  # the last digit may be rounded elsewhere
+    assert tips[0] == said[0] == f"{text[0]}: not predicted"
+    painted = np.array([surprise.colour(loss) for loss in losses])
+    assert np.median(abs(np.array(colours) - painted)) <= 1 and abs(np.array(colours) - painted).max() <= 12
+
+
+def test_losses_of_tables(open_page, folder):
+    """Chapter 03's tables, counted by the page in a text of its own."""
+    text = load_corpus("plays").text
+    train, asked = text[:30_000], text[30_000:30_300]
+    tokenizer = CharTokenizer.from_text(train + asked)
+    file = {"name": "plays", "characters": tokenizer.characters, "train": train}
+    write_text(folder / "corpus.js", f"Live.corpus({json.dumps(file)});")
+    found = open_page().evaluate(
+        """async text => {
+            const found = [];
+            for (const order of [1, 2, 5]) found.push((await Live.losses_of_ngram(order))(text));
+            return found;
+        }""",
+        asked,
+    )
+    for order, losses in zip((1, 2, 5), found, strict=True):
+        table = NGram(order).fit(tokenizer.encode(train), tokenizer.vocab_size)
+        assert close(losses[1:], table.losses(tokenizer.encode(asked)), 1e-9), order
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_explorer_state(open_page, trained, causal):
+    """The weights of every head, and the statistics, from the page's own queries and keys."""
+    prompt = "ROMEO:\nBut, soft! what light through yonder window breaks? It is the east"
+    tokens, w, vectors = attention_explorer.weights_of_model(trained.model, trained.tokenizer)(prompt, causal)
+    expected = attention_explorer.compute(tokens, w, vectors, causal)
+    page = open_page()
+    page.evaluate(LOAD, "char-cpu")
+    state, words = page.evaluate(
+        """async ([prompt, causal]) => {
+            const { compute, told, vectors_of_model } = Live.attention_explorer;
+            const state = compute(...await vectors_of_model(trained, prompt), causal);
+            const plain = heads => heads.map(layer => layer.map(head => head.map(row => Array.from(row))));
+            const words = [[5, 3], [5, 5], [63, 60], [3, 60]].map(cell => told(state, 1, 2, ...cell));
+            return [{ ...state, weights: plain(state.weights), vectors: state.vectors.map(plain),
+                uniform: state.uniform.map(row => Array.from(row)) }, words];
+        }""",
+        [prompt, causal],
+    )
+    assert state["tokens"] == list(expected.tokens) and state["notes"] == list(expected.notes)
+    assert len(state["tokens"]) == 64
+    for name in ("weights", "uniform", "entropy", "distance", "uniform_entropy", "uniform_distance"):
+        assert close(state[name], getattr(expected, name), 1e-4), name
+    assert close(state["vectors"], np.array(expected.vectors), 1e-4)
+    for cell, said in zip(((5, 3), (5, 5), (63, 60), (3, 60)), words, strict=True):
+        chosen = replace(expected, layer=1, head=2, query=cell[0], key=cell[1])
+        assert said == attention_explorer.told(chosen)
+
+
+@pytest.mark.parametrize("cell", [(6, 4, True), (2, 5, True), (2, 5, False), (0, 0, True)])
+def test_stages(open_page, cell):
+    """Every number and every sentence of the five stages."""
+    draw = torch.Generator().manual_seed(7)
+    q, k, v = (2 * torch.randn(7, 16, generator=draw) for _ in range(3))
+    tokens = ["c4", "a7", " ", "\n", "h9", "d5", "a?"]
+    expected = attention_stages.compute(tokens, q, k, v, *cell)
+    found = open_page().evaluate(
+        f"([tokens, q, k, v, cell]) => {columns('Live.attention_stages.compute(tokens, q, k, v, ...cell)')}",
+        [tokens, q.tolist(), k.tolist(), v.tolist(), list(cell)],
+    )
+    for stage, theirs in zip(found, expected, strict=True):
+        assert (stage["name"], stage["formula"], stage["words"]) == (theirs.name, theirs.formula, theirs.words)
+        assert (tuple(stage["rows"]), stage["of_keys"], stage["marked"]) == (theirs.rows, theirs.of_keys, theirs.marked)
+        assert [name for name, _ in stage["columns"]] == list(theirs.columns)
+        for name, values in stage["columns"]:
+            assert close([value.replace("Infinity", "inf") for value in values], theirs.columns[name], 1e-9), name
+
+
+def test_cards_are_looked_up(open_page, folder):
+    """Chapter 05's head, trained for the page: the question looks at the card of its letter and gets its digit."""
+    write_text(folder / "cards.js", weights.cards_script())
+    page = open_page(("cards", {"prompt": "c4 a7 f0 b2 h9 d5 h?"}))
+    page.wait_for_function("document.querySelector('.live').widget?.state")
+    looked, output = page.evaluate(
+        """() => {
+            const { state, stages } = document.querySelector('.live').widget;
+            return [Array.from(state.weights[0][0][6]), stages.state[4].columns.output];
+        }"""
+    )
+    assert np.argmax(looked) == 4 and looked[4] > 0.9 and np.argmax(output) == 9
+    page.get_by_label("prompt").fill("c4 a7 z1 a?")
+    page.get_by_text("'z1' is no card").wait_for()

@@ -191,7 +191,8 @@
 
     /** A button for each head; none for a single head. */
     lay_tiles(n_layer, n_head) {
-      this.tiles.hidden = n_layer * n_head === 1;
+      const single = n_layer * n_head === 1;
+      for (const part of [this.tiles, this.layer.element, this.head.element]) part.hidden = single;
       this.tiles.style.setProperty("--heads", n_head);
       this.pictures = [];
       const names = Array.from({ length: n_head }, (_, j) => h("span", {}, j ? j : "head 0"));

@@ -176,7 +176,7 @@
     const bars = Array.from(values, (value, i) => {
       const title = `${stage.of_keys ? `key ${i} (${stage.rows[i]})` : `number ${i}`}: ${number(value)}`;
       const kind = i === stage.marked ? "marked" : "";
-      if (value === -Infinity) return h("span", { class: kind, title }, h("s", {}, "−∞"));
+      if (value === -Infinity) return h("span", { class: `${kind} masked`, title });
       const height = Math.max(1, Math.round((BAR * Math.abs(value)) / span));
       const style = `top:${value > 0 ? zero - height : zero}px;height:${height}px`;
       return h("span", { class: kind, title }, h("i", { style: `${style};transform-origin:0 ${value > 0 ? height : 0}px` }));

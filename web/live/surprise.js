@@ -98,7 +98,7 @@
     constructor(place, models, text) {
       super(place, "surprise");
       const anew = () => this.recompute();
-      this.text = text_field("text", { value: text, on: anew, lines: 3 });
+      this.text = text_field("text", { value: text, on: anew, lines: 4 });
       this.model = choice("model", { value: models[0][1], options: models, on: anew });
       this.position = slider("character", { value: 1, min: 1, max: 1, on: () => this.tell(this.position.value - 1) });
       this.page = h("div", { class: "live-surprise-text" });
