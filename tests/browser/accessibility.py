@@ -18,10 +18,10 @@ RUN = """async ([include, exclude]) => {
 }"""
 
 
-def findings(page) -> list[str]:
-    """The serious and critical findings; skips the test where axe-core is missing."""
+def findings(page, parts=PARTS) -> list[str]:
+    """The serious and critical findings in `parts`; skips the test where axe-core is missing."""
     if not AXE.exists():
         pytest.skip("no axe-core here: tests/browser/install.sh fetches it where there is npm")
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    present = [selector for selector in PARTS if page.locator(selector).count()]
+    present = [selector for selector in parts if page.locator(selector).count()]
     return page.evaluate(RUN, [[[selector] for selector in present], [[selector] for selector in EXCLUDED]])

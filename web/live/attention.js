@@ -11,8 +11,10 @@
   /** softmax(q kᵀ / √head_size), with -Infinity wherever the mask is false. q [T, head_size], k [S, head_size]. */
   function attention_weights(q, k, mask) {
     return q.map((query, t) => {
-      const scale = 1 / Math.sqrt(query.length);
-      const scores = Float64Array.from(k, (key, s) => (!mask || mask[t][s] ? dot(query, key) * scale : -Infinity));
+      const scores = new Float64Array(k.length);
+      for (let s = 0; s < k.length; s++) {
+        scores[s] = !mask || mask[t][s] ? dot(query, k[s]) / Math.sqrt(query.length) : -Infinity;
+      }
       return softmax(scores);
     });
   }
@@ -22,7 +24,8 @@
     return weights.map((row) => {
       const y = new Float64Array(v[0].length);
       for (let s = 0; s < v.length; s++) {
-        if (row[s]) for (let i = 0; i < y.length; i++) y[i] += row[s] * v[s][i];
+        const weight = row[s], value = v[s];
+        if (weight) for (let i = 0; i < y.length; i++) y[i] += weight * value[i];
       }
       return y;
     });

@@ -1,5 +1,6 @@
 "use strict";
 // Chapter 04: the layers that a GPT is made of. x [T, n] is an array of T vectors (Float32Array), one a position.
+// Loops go over places, because a call for each number would take several times as long.
 {
   /** y = x Wᵀ + b: every output is a weighted sum of the inputs. weight [n_out, n_in], bias [n_out] or none. */
   class Linear {
@@ -59,27 +60,34 @@
 
     forward(x) {
       return x.map((row) => {
-        const mean = sum(row) / row.length;
-        const centred = row.map((value) => value - mean);
-        const variance = dot(centred, centred) / row.length;
+        const y = new Float32Array(row.length), mean = sum(row) / row.length;
+        let variance = 0;
+        for (let i = 0; i < y.length; i++) variance += (row[i] - mean) ** 2 / row.length;
         const scale = 1 / Math.sqrt(variance + this.eps);
-        return centred.map((value, i) => value * scale * this.weight[i] + (this.bias ? this.bias[i] : 0));
+        for (let i = 0; i < y.length; i++) {
+          y[i] = (row[i] - mean) * scale * this.weight[i] + (this.bias ? this.bias[i] : 0);
+        }
+        return y;
       });
     }
   }
 
   /** GPT-2's activation, the tanh form; ½(1 + tanh u) = σ(2u). */
   function gelu(x) {
-    const a = 2 * Math.sqrt(2 / Math.PI);
-    return x.map((value) => value / (1 + Math.exp(-value * (a + a * 0.044715 * value * value))));
+    const a = 2 * Math.sqrt(2 / Math.PI), y = new Float32Array(x.length);
+    for (let i = 0; i < x.length; i++) {
+      y[i] = x[i] / (1 + Math.exp(-x[i] * (a + a * 0.044715 * x[i] * x[i])));
+    }
+    return y;
   }
 
   /** The weights of a distribution: e to each score less the largest one, divided by their sum. */
   function softmax(scores) {
-    const largest = max(scores);
-    const powers = scores.map((score) => Math.exp(score - largest));
-    const total = sum(powers);
-    return powers.map((power) => power / total);
+    const p = new Float64Array(scores), largest = max(p);
+    for (let i = 0; i < p.length; i++) p[i] = Math.exp(p[i] - largest);
+    const total = sum(p);
+    for (let i = 0; i < p.length; i++) p[i] /= total;
+    return p;
   }
 
   function dot(a, b) {
@@ -90,18 +98,20 @@
 
   /** a + b, element by element. */
   function add(a, b) {
-    return a.map((value, i) => value + b[i]);
+    const y = new Float32Array(a.length);
+    for (let i = 0; i < y.length; i++) y[i] = a[i] + b[i];
+    return y;
   }
 
   function sum(values) {
     let total = 0;
-    for (const value of values) total += value;
+    for (let i = 0; i < values.length; i++) total += values[i];
     return total;
   }
 
   function max(values) {
     let largest = -Infinity;
-    for (const value of values) if (value > largest) largest = value;
+    for (let i = 0; i < values.length; i++) if (values[i] > largest) largest = values[i];
     return largest;
   }
 

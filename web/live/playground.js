@@ -12,7 +12,7 @@
       this.model = model_choice(this, trained, () => this.write());
       this.temperature = temperature_slider(temperature, anew);
       this.top_k = top_k_choice(anew);
-      this.length = slider("length", { value: 200, min: 20, max: 240, step: 20, on: anew });
+      this.length = slider("length", { value: 120, min: 20, max: 240, step: 20, on: anew });
       this.seed = seed_field(anew);
       this.button = button("Write", () => (this.writing ? this.stop() : this.write()), { class: "live-primary" });
       this.another = button("Another seed", () => {

@@ -174,10 +174,14 @@
   /** A button with a token's two bars: a click takes the token. */
   function token_row(on) {
     const label = h("b"), mark = h("small");
-    const [raw, filtered] = ["raw", "filtered"].map((name) => ({ bar: h("i", { class: name }), words: h("span") }));
-    const bars = [raw, filtered].map(({ bar, words }) => h("span", { class: "bar" }, h("span", {}, bar), words));
+    const bar_of = (kind, named) => {
+      const bar = h("i", { class: kind }), words = h("span");
+      const spoken = h("span", { class: "live-spoken" }, named);
+      return { bar, words, element: h("span", { class: "bar" }, h("span", {}, bar), h("span", {}, spoken, words)) };
+    };
+    const raw = bar_of("raw", "raw "), filtered = bar_of("filtered", "after the filters ");
     const element = button("", on, { class: "live-token" });
-    element.append(h("span", {}, label, mark), h("span", { class: "bars" }, bars));
+    element.append(h("span", {}, label, mark), h("span", { class: "bars" }, raw.element, filtered.element));
     return {
       element,
       show(state, i) {
@@ -191,8 +195,6 @@
         }
         mark.textContent = is_drawn ? "drawn" : cut ? "cut off" : "";
         element.classList.toggle("drawn", is_drawn);
-        const words = `${percent(state.raw[i])} raw, ${percent(state.filtered[i])} after the filters`;
-        element.setAttribute("aria-label", `take ${visible(state.labels[i])}: ${words}${is_drawn ? ", drawn" : ""}`);
       },
     };
   }

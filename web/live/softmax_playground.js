@@ -8,7 +8,7 @@
   /** Softmax of logits / temperature, and its loss, gradient and entropy. The gradient is that of logits / temperature. */
   function compute(labels, logits, temperature = 1, target = 0) {
     if (!(temperature > 0 && temperature < Infinity)) throw new Error(`temperature=${temperature} must be above 0`);
-    const probabilities = softmax(logits.map((logit) => logit / temperature));
+    const probabilities = Array.from(softmax(logits.map((logit) => logit / temperature)));
     const largest = Math.max(...logits);
     const log_total = Math.log(sum(logits.map((logit) => Math.exp((logit - largest) / temperature))));
     const log_p = logits.map((logit) => (logit - largest) / temperature - log_total);
