@@ -273,6 +273,7 @@
       this.title.textContent = `Layer ${layer}, head ${head}: ${against ? "weight ÷ uniform weight" : "weight of each key"}`;
       this.canvas.setAttribute("aria-label", this.alt(weights));
       this.matrix.style.setProperty("--n", T);
+      this.matrix.classList.toggle("live-many", T > 32);
       this.matrix.classList.toggle("upright", state.tokens.every((token) => visible(token).length < 2));
       const labels = (kind) => state.tokens.map((token, i) => h("span", { class: i === kind.value ? "chosen" : "" }, visible(token)));
       this.keys.replaceChildren(...labels(this.key));

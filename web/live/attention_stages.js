@@ -162,6 +162,7 @@
       this.words.textContent = stage.words;
       const strips = columns.map(([name, values], i) => strip(stage, name, values, i === columns.length - 1));
       this.strips.style.setProperty("--n", stage.rows.length);
+      this.strips.classList.toggle("live-many", stage.rows.length > 32);
       this.strips.replaceChildren(...strips, ...(stage.of_keys ? [labels(stage)] : []));
       this.table.hidden = !this.all_numbers.value;
       this.table.replaceChildren(...(this.all_numbers.value ? [table(stage)] : []));
