@@ -1,11 +1,10 @@
 """The weights that the web book's live widgets load: 8 bits a number, one scale a row of each matrix.
 
-`python -m web.weights FOLDER` writes a script for each model, and what other widgets compute with: GPT-2's merges,
-the text that chapter 03 counts in, and the head that chapter 05 trains.
+`python -m web.weights FOLDER` writes a script for each model, and what other widgets need: GPT-2's merges, the
+text that chapter 03 counts in, the head that chapter 05 trains, and pictures of trainings.
 """
 
 import argparse
-import ast
 import base64
 import json
 from pathlib import Path
@@ -20,15 +19,16 @@ from gptlib.data import load_corpus, split
 from gptlib.files import DATA, write_text
 from gptlib.tokenizer import CharTokenizer
 from gptlib.widgets.shipped_model import trained_model
+from web import pictures
+from web.chapter import definitions
 
-NOTEBOOKS = DATA.parent / "notebooks"
 CARDS = ("fd4e1fb1", "9162a8da")  # the cells of chapter 05 that define `deal` and `train_head`
 MODELS = ("char-cpu", "char-gpu-best")
 LARGEST = 127  # the whole numbers of 8 bits go from -128 to 127; without -128 they are symmetric
 
 
 def quantise(matrix: Float[Tensor, "n_out n_in"]) -> tuple[Tensor, Tensor]:
-    """Whole numbers int8 [n_out, n_in] and scales float32 [n_out]: row j is nearly scales[j] times its numbers.
+    """Whole numbers int8 [n_out, n_in] and scales float32 [n_out]: row j is about scales[j] times its numbers.
 
     The largest number of a row in size becomes ±127. [[1, -2]] becomes [[64, -127]] with the scale 2/127.
     """
@@ -90,12 +90,8 @@ def cards_script() -> str:
 
 def cards_head() -> list[Tensor]:
     """The matrices W_q, W_k, W_v of that head, trained by the chapter's own functions."""
-    notebook = json.loads((NOTEBOOKS / "05_attention.ipynb").read_text(encoding="utf-8"))
-    source = "\n\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["id"] in CARDS)
-    chapter = {"torch": torch, "F": F, "attention_weights": attention_weights, "causal_mask": causal_mask}
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef) or ast.unparse(node).startswith("LETTERS"):
-            exec(compile(ast.Module([node], []), "05_attention", "exec"), chapter)
+    names = {"torch": torch, "F": F, "attention_weights": attention_weights, "causal_mask": causal_mask}
+    chapter = definitions("05_attention", CARDS, names)
     return chapter["train_head"](look=True)[0]
 
 
@@ -120,6 +116,7 @@ def write(folder: Path) -> None:
     write_text(folder / "merges-gpt2.js", merges_script())
     write_text(folder / "corpus.js", corpus_script())
     write_text(folder / "cards.js", cards_script())
+    pictures.write(folder)
 
 
 def main() -> None:

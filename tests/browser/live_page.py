@@ -29,12 +29,12 @@ body {{ max-width: 46rem; margin: 1rem auto; padding: 0 12px; }}
 
 
 def write_page(folder: Path, places: list[tuple[str, dict]], name: str = "index.html") -> str:
-    """Write a page with a place for each (widget, options) beside the scripts in `folder`; returns its address."""
+    """Write a page with a place for each (widget, options) beside the scripts in `folder`: its address."""
     shutil.copytree(LIVE, folder, dirs_exist_ok=True)
     scripts = json.loads((LIVE / "scripts.json").read_text(encoding="utf-8"))
     divs = [
-        f"<h2>{widget}</h2>\n<div class='live' data-live='{widget}' data-options='{escape(json.dumps(options))}'>"
-        "<p>the static figure</p></div>"
+        f"<h2>{widget}</h2>\n<div class='live' data-live='{widget}' "
+        f"data-options='{escape(json.dumps(options))}'><p>the static figure</p></div>"
         for widget, options in places
     ]
     tags = [f'<script defer src="{script}"></script>' for script in scripts]

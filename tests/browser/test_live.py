@@ -5,6 +5,7 @@ import random
 import sys
 import unicodedata
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -22,7 +23,8 @@ from gptlib.tokenizer import CharTokenizer
 from gptlib.widgets import attention_explorer, attention_stages, merge_theatre, softmax_playground, surprise
 from gptlib.widgets import next_token_sampler as sampler
 from gptlib.widgets.shipped_model import trained_model
-from web import weights
+from web import pictures, weights
+from web.chapter import definitions
 
 
 @pytest.fixture(scope="session")
@@ -148,7 +150,9 @@ def fuzz() -> list[str]:
     draw = random.Random(1)
     assigned = [chr(c) for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c)) not in ("Cn", "Cs")]
     usual = [chr(c) for c in range(32, 1024) if unicodedata.category(chr(c)) != "Cn"]
-    lines = ["".join(draw.choice(draw.choice([assigned, usual, " \n'st"])) for _ in range(40)) for _ in range(300)]
+    lines = [
+        "".join(draw.choice(draw.choice([assigned, usual, " \n'st"])) for _ in range(40)) for _ in range(300)
+    ]
     return [*NASTY, *lines]
 
 
@@ -171,7 +175,9 @@ def test_gpt2_ids_equal_tiktoken(page):
 
 def close(found, expected, tolerance=1e-6) -> bool:
     """Whether nested lists of numbers agree; NaN arrives as None, an infinite number as a string."""
-    return np.allclose(np.array(found, dtype=float), np.array(expected, dtype=float), atol=tolerance, equal_nan=True)
+    return np.allclose(
+        np.array(found, dtype=float), np.array(expected, dtype=float), atol=tolerance, equal_nan=True
+    )
 
 
 def columns(stages) -> str:
@@ -180,14 +186,16 @@ def columns(stages) -> str:
         columns: Object.entries(columns).map(([name, values]) => [name, Array.from(values, String)]) }}))"""
 
 
-@pytest.mark.parametrize("settings", [(1.0, None, None), (0.5, 5, None), (1.5, None, 0.9), (2.0, 10, 0.5), (0, 3, 0.2)])
+@pytest.mark.parametrize(
+    "settings", [(1.0, None, None), (0.5, 5, None), (1.5, None, 0.9), (2.0, 10, 0.5), (0, 3, 0.2)]
+)
 def test_sampler_state(page, settings):
     logits = 3 * torch.randn(65, generator=torch.Generator().manual_seed(3))
     labels = [chr(33 + i) for i in range(65)]
     expected = sampler.compute("text", labels, logits, *settings)
     found = page.evaluate(
-        "([labels, logits, settings]) => Live.next_token_sampler.compute('text', labels, logits, ...settings)",
-        [labels, logits.tolist(), list(settings)],
+        "args => Live.next_token_sampler.compute(...args)",
+        ["text", labels, logits.tolist(), *settings],
     )
     assert found["tokens"] == list(expected.tokens) and found["labels"] == list(expected.labels)
     assert (found["others"], found["possible"]) == (expected.others, expected.possible)
@@ -218,13 +226,16 @@ def test_softmax_state(page, temperature):
 
 
 @pytest.mark.parametrize("cut", [False, True])
-@pytest.mark.parametrize("text", ["aaabdaaabac", "abcdef", "é è é è", "to be, or not to be", "naïve café " * 20, " " * 200])
+@pytest.mark.parametrize(
+    "text", ["aaabdaaabac", "abcdef", "é è é è", "to be, or not to be", "naïve café " * 20, " " * 200]
+)
 def test_theatre_state(page, text, cut):
     expected = merge_theatre.compute(text, cut)
     state = page.evaluate(
         """([text, cut]) => {
-            const { compute, summary, description, encoded_anew } = Live.merge_theatre, state = compute(text, cut);
-            const words = state.steps.map((_, n) => [summary, description, encoded_anew].map(say => say(state, n)));
+            const { compute, summary, description, encoded_anew } = Live.merge_theatre;
+            const state = compute(text, cut), lines = [summary, description, encoded_anew];
+            const words = state.steps.map((_, n) => lines.map(say => say(state, n)));
             return { ...state, words };
         }""",
         [text, cut],
@@ -261,7 +272,9 @@ def test_surprise_state(page, trained):
     assert close(state["losses"], losses, 1e-4) and close(state["loss"], expected.loss, 1e-4)
     assert words == surprise.summary(expected)
     said = [surprise.tooltip(character, loss) for character, loss in zip(text, losses, strict=True)]
-    assert np.mean([a == b for a, b in zip(tips, said, strict=True)]) > 0.97  # the last digit may be rounded elsewhere
+    assert (
+        np.mean([a == b for a, b in zip(tips, said, strict=True)]) > 0.97
+    )  # the last digit may be rounded elsewhere
     assert tips[0] == said[0] == f"{text[0]}: not predicted"
     painted = np.array([surprise.colour(loss) for loss in losses])
     assert np.median(abs(np.array(colours) - painted)) <= 1 and abs(np.array(colours) - painted).max() <= 12
@@ -326,15 +339,25 @@ def test_stages(page, cell):
         [tokens, q.tolist(), k.tolist(), v.tolist(), list(cell)],
     )
     for stage, theirs in zip(found, expected, strict=True):
-        assert (stage["name"], stage["formula"], stage["words"]) == (theirs.name, theirs.formula, theirs.words)
-        assert (tuple(stage["rows"]), stage["of_keys"], stage["marked"]) == (theirs.rows, theirs.of_keys, theirs.marked)
+        assert (stage["name"], stage["formula"], stage["words"]) == (
+            theirs.name,
+            theirs.formula,
+            theirs.words,
+        )
+        assert (tuple(stage["rows"]), stage["of_keys"], stage["marked"]) == (
+            theirs.rows,
+            theirs.of_keys,
+            theirs.marked,
+        )
         assert [name for name, _ in stage["columns"]] == list(theirs.columns)
         for name, values in stage["columns"]:
-            assert close([value.replace("Infinity", "inf") for value in values], theirs.columns[name], 1e-9), name
+            assert close(
+                [value.replace("Infinity", "inf") for value in values], theirs.columns[name], 1e-9
+            ), name
 
 
 def test_cards_are_looked_up(open_page, folder):
-    """Chapter 05's head, trained for the page: the question looks at the card of its letter and gets its digit."""
+    """Chapter 05's head, trained for the page: a question looks at the card of its letter, and gets its digit."""
     write_text(folder / "cards.js", weights.cards_script())
     page = open_page(("cards", {"prompt": "c4 a7 f0 b2 h9 d5 h?"}))
     page.wait_for_function("document.querySelector('.live').widget?.state")
@@ -361,7 +384,8 @@ READY = """() => [...document.querySelectorAll('.live')].every(({ widget }) =>
 
 @pytest.fixture(scope="session")
 def all_scripts(folder):
-    """All that the widgets load, with a small text in the place of the corpus."""
+    """All that the widgets load, with a small text in the place of the corpus and few pictures."""
+    pictures.write_set(folder, "dashboard", islice(pictures.dashboard_frames(), 2))
     write_text(folder / "cards.js", weights.cards_script())
     text = load_corpus("plays").text[:30_000]
     file = {"name": "plays", "characters": CharTokenizer.from_text(text).characters, "train": text}
@@ -370,12 +394,16 @@ def all_scripts(folder):
 
 def widget_of(page, expression: str):
     """An expression of `widget`, the first on the page."""
-    return page.evaluate(f"(() => {{ const {{ widget }} = document.querySelector('.live'); return {expression} }})()")
+    return page.evaluate(
+        f"(() => {{ const {{ widget }} = document.querySelector('.live'); return {expression} }})()"
+    )
 
 
 def wait_for(page, expression: str) -> None:
     """Wait until an expression of `widget` is true."""
-    page.wait_for_function(f"(() => {{ const {{ widget }} = document.querySelector('.live'); return {expression} }})()")
+    page.wait_for_function(
+        f"(() => {{ const {{ widget }} = document.querySelector('.live'); return {expression} }})()"
+    )
 
 
 def test_places_name_widget_cells():
@@ -437,9 +465,19 @@ def test_draws_have_the_probabilities(page):
 
 def test_a_reader_stops_and_is_told_of_mistakes(open_page):
     page = open_page(("playground", {"prompt": "ROMEO:"}))
-    page.get_by_role("button", name="Stop").click()
-    wait_for(page, "widget.writing === false")
-    assert widget_of(page, "widget.text.length") < 120
+    wait_for(page, "widget")
+    page.get_by_label("length").fill("240")
+    written = page.evaluate(
+        """async () => {
+            const { widget } = document.querySelector('.live');
+            widget.write();
+            while (!widget.writing || widget.text.length < 3) await new Promise(requestAnimationFrame);
+            widget.button.click();
+            await widget.waiting;
+            return widget.text.length;
+        }"""
+    )
+    assert 3 <= written < 240 and page.get_by_role("button", name="Write").is_visible()
     for prompt, said in (("", "the prompt is empty"), ("naïve", "unknown character 'ï' at position 2")):
         page.get_by_label("prompt").fill(prompt)
         page.get_by_role("button", name="Write").click()
@@ -460,7 +498,9 @@ def test_drawing_token_by_token(open_page):
         assert widget_of(page, "widget.text").endswith(drawn)
     page.get_by_label("top-p").fill("0.5")
     wait_for(page, "widget.state.possible < 65")
-    assert widget_of(page, "widget.state.filtered_others + widget.state.filtered.reduce((a, b) => a + b)") == pytest.approx(1)
+    assert widget_of(
+        page, "widget.state.filtered_others + widget.state.filtered.reduce((a, b) => a + b)"
+    ) == pytest.approx(1)
     page.locator(".live-token").nth(3).click()
     wait_for(page, "widget.text.length === 3")
     for length in (2, 1, 0):
@@ -494,13 +534,18 @@ def test_motion_is_left_out_where_a_reader_wants_none(open_page):
     wait_for(page, "widget?.state")
     page.locator(".live-matrix canvas").click()
     assert widget_of(page, "widget.stages.timer ?? null") is None
-    assert page.locator(".live-strip.new i").first.evaluate("bar => getComputedStyle(bar).animationName") == "none"
+    assert (
+        page.locator(".live-strip.new i").first.evaluate("bar => getComputedStyle(bar).animationName")
+        == "none"
+    )
 
 
 def test_a_static_figure_stays_where_nothing_can_live(open_page, folder):
     """Without its weights a widget says so in a line; an unknown widget says nothing."""
     page = open_page(("playground", {"model": "nowhere"}), ("unknown", {}))
-    page.get_by_text("The live version does not work here (weights-nowhere.js could not be loaded)").wait_for()
+    page.get_by_text(
+        "The live version does not work here (weights-nowhere.js could not be loaded)"
+    ).wait_for()
     assert page.get_by_text("the static figure").count() == 2
 
 
@@ -514,7 +559,7 @@ def test_the_large_model_comes_when_it_is_asked_for(open_page, folder):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_all_widgets_on_a_phone(open_page, all_scripts, scheme):
-    """360 pixels: nothing is wider than the page; axe-core finds nothing serious; nothing is asked of another host."""
+    """360 pixels: nothing is wider than the page, axe-core finds nothing serious, no other host is asked."""
     asked = []
     page = open_page(*EACH, width=360, name=f"{scheme}.html", color_scheme=scheme, has_touch=True)
     page.on("request", lambda request: asked.append(request.url))
@@ -529,3 +574,34 @@ def test_all_widgets_on_a_phone(open_page, all_scripts, scheme):
         }).map(control => control.outerHTML)"""
     )
     assert small == []
+
+
+def test_pictures_behind_a_slider(open_page, all_scripts):
+    """The arrow keys go through a recorded run; every picture has a text and is there."""
+    page = open_page(("pictures", PLACES["10_training"]["60ae9b9e"]["options"]))
+    wait_for(page, "widget?.state")
+    page.get_by_label("watched at").press("ArrowRight")
+    page.get_by_role("img", name="char-cpu, 2,000 steps, up to step 60").wait_for()
+    wait_for(page, "widget.image.naturalWidth > 500")
+    assert "step" in page.locator(".live-picture-page").inner_text()
+
+
+def test_the_slider_through_a_training_has_chapter_13s_moments():
+    """A frame for each kept step, by the chapter's own function."""
+    frames = list(pictures.time_slider_frames())
+    assert [frame[0] for frame in frames[:3] + frames[-1:]] == ["step 0", "step 8", "step 16", "step 2,000"]
+    assert all("The loss over the training" in alt for _, _, alt, _ in frames)
+    assert "past order 1, not yet past order 2" in frames[4][3]  # at step 64, as the chapter's driver has it
+
+
+def test_definitions_of_a_notebook():
+    """Functions and constants above them; nothing is run that uses them."""
+    names = {"torch": torch, "F": torch.nn.functional}
+    found = definitions("05_attention", weights.CARDS, names)
+    assert (
+        (found["LETTERS"], found["CARDS"]) == (8, 6)
+        and callable(found["train_head"])
+        and "average" not in found
+    )
+    with pytest.raises(ValueError, match="no cells .*'nowhere'"):
+        definitions("05_attention", ("nowhere",), {})

@@ -1,7 +1,7 @@
 """What 8 bits a weight cost the shipped models: `python -m tools.measure.quantisation`, some minutes.
 
-Writes data/runs/quantisation.json: the exact loss of the validation text in nats per character, with the stored
-weights and with those that the web book computes with.
+Writes data/runs/quantisation.json: the exact loss of the validation text in nats per character, with the
+stored weights and with those that the web book computes with.
 """
 
 import json

@@ -40,5 +40,5 @@ const Live = { widgets: {} };
     signal?.throwIfAborted();
   }
 
-  Object.assign(Live, { load_script, pause });
+  Object.assign(Live, { folder, load_script, pause });
 }
