@@ -11,8 +11,8 @@ NOTEBOOKS = DATA.parent / "notebooks"
 def definitions(chapter: str, cells: tuple[str, ...], names: dict) -> dict:
     """The functions that these cells of a notebook define, and the constants above them, by name.
 
-    What stands below a cell's last function is not run: it uses the functions. `names` are those that the cells
-    take from elsewhere. ValueError for a cell that is not there.
+    What stands below a cell's last function is not run: it uses the functions. `names` are those that the
+    cells take from elsewhere. ValueError for a cell that is not there.
     """
     notebook = json.loads((NOTEBOOKS / f"{chapter}.ipynb").read_text(encoding="utf-8"))
     sources = {cell["id"]: "".join(cell["source"]) for cell in notebook["cells"]}

@@ -1,7 +1,7 @@
 """The weights that the web book's live widgets load: 8 bits a number, one scale a row of each matrix.
 
-`python -m web.weights FOLDER` writes a script for each model, and what other widgets need: GPT-2's merges, the
-text that chapter 03 counts in, the head that chapter 05 trains, and pictures of trainings.
+`python -m web.weights FOLDER` writes a script for each model, and what other widgets need: GPT-2's merges,
+the text that chapter 03 counts in, the head that chapter 05 trains, and pictures of trainings.
 """
 
 import argparse
@@ -28,7 +28,7 @@ LARGEST = 127  # the whole numbers of 8 bits go from -128 to 127; without -128 t
 
 
 def quantise(matrix: Float[Tensor, "n_out n_in"]) -> tuple[Tensor, Tensor]:
-    """Whole numbers int8 [n_out, n_in] and scales float32 [n_out]: row j is about scales[j] times its numbers.
+    """Whole numbers int8 [n_out, n_in], scales float32 [n_out]: row j is about scales[j] times its numbers.
 
     The largest number of a row in size becomes ±127. [[1, -2]] becomes [[64, -127]] with the scale 2/127.
     """

@@ -357,7 +357,7 @@ def test_stages(page, cell):
 
 
 def test_cards_are_looked_up(open_page, folder):
-    """Chapter 05's head, trained for the page: a question looks at the card of its letter, and gets its digit."""
+    """Chapter 05's head, trained for the page: a question looks at the card of its letter."""
     write_text(folder / "cards.js", weights.cards_script())
     page = open_page(("cards", {"prompt": "c4 a7 f0 b2 h9 d5 h?"}))
     page.wait_for_function("document.querySelector('.live').widget?.state")
