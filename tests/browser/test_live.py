@@ -157,7 +157,7 @@ def fuzz() -> list[str]:
 
 
 def test_gpt2_ids_equal_tiktoken(page):
-    texts = [*fuzz(), load_corpus("plays").text[:20_000]]
+    texts = [*fuzz(), "\ufeffa byte order mark", load_corpus("plays").text[:20_000]]
     found = page.evaluate(
         """async texts => {
             const tokenizer = await Live.gpt2_tokenizer();
@@ -201,6 +201,11 @@ def test_sampler_state(page, settings):
     assert (found["others"], found["possible"]) == (expected.others, expected.possible)
     for name in ("raw", "filtered", "raw_others", "filtered_others"):
         assert close(found[name], getattr(expected, name)), name
+
+
+def test_top_p_ends_where_it_is_reached(page):
+    """Two tokens of one half each: for p = 1/2 the first is enough."""
+    assert page.evaluate("Array.from(Live.probabilities([0, 0], 1, null, 0.5))") == [1, 0]
 
 
 def test_settings_that_make_no_sense_are_named(page):

@@ -2,14 +2,15 @@
 // The attention explorer: which keys each query looks at, in every head, for a prompt that the reader edits. A head's
 // tile is a button; a cell of the chosen head's matrix shows the stages that lead to its weight.
 {
-  const { Widget, AttentionStages, h, row, slider, choice, text_field, checkbox, model_choice, trained_model } = Live;
-  const { attention_weights, causal_mask, softmax, sum, visible, pause } = Live;
+  const { Widget, AttentionStages, h, row, slider, choice, text_field, checkbox } = Live;
+  const { model_choice, trained_model, attention_weights, causal_mask, softmax, sum, visible, rgb, pause } = Live;
 
   const MAX_TOKENS = 64;
   // matplotlib's colour map cividis, from dark (0) to bright (1)
   const CIVIDIS = (
-    "00224e 002e6a 1a386f 32436d 434e6c 535a6d 61656f 6f7073 7d7c78 8c8878 9b9476 aba072 bcae6c cdbb63 dec958 f0d846 fee838"
-  ).split(" ").map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+    "00224e 002e6a 1a386f 32436d 434e6c 535a6d 61656f 6f7073 7d7c78 " +
+    "8c8878 9b9476 aba072 bcae6c cdbb63 dec958 f0d846 fee838"
+  ).split(" ").map(rgb);
 
   // --- compute
 
@@ -26,8 +27,10 @@
   /** What the explorer shows of heads' queries, keys and values, each [n_layer][n_head][T][head_size]. */
   function compute(tokens, [q, k, v], causal = true) {
     const T = q[0][0].length, mask = causal_mask(T), notes = [];
-    const weights = q.map((layer, l) => layer.map((query, h) => attention_weights(query, k[l][h], causal ? mask : null)));
-    const uniform = mask.map((row) => softmax(Float64Array.from(row, (allowed) => (allowed || !causal ? 0 : -Infinity))));
+    const weights = q.map((layer, l) =>
+      layer.map((query, head) => attention_weights(query, k[l][head], causal ? mask : null)),
+    );
+    const uniform = mask.map((row) => softmax(row.map((allowed) => (allowed || !causal ? 0 : -Infinity))));
     if (tokens.length > T) notes.push(`The prompt has ${tokens.length} tokens; the first ${T} are shown.`);
     if (!causal) {
       notes.push("The mask is off: each query sees the whole prompt, which the model was never trained for.");
@@ -108,7 +111,7 @@
   // --- the widget
 
   class AttentionExplorer extends Widget {
-    /** `vectors_of(text, signal)` gives a text's tokens, and queries, keys and values [n_layer][n_head][T][head_size]. */
+    /** `vectors_of(text, signal)` gives tokens, and queries, keys, values [n_layer][n_head][T][head_size]. */
     constructor(place, prompt, trained, vectors_of) {
       super(place, "attention");
       const anew = () => this.recompute(), redraw = () => this.redraw();
@@ -201,9 +204,8 @@
         this.tiles.append(h("span", {}, i ? i : "layer 0"));
         for (let j = 0; j < n_head; j++) {
           const canvas = h("canvas");
-          const tile = h(
-            "button", { type: "button", "aria-label": `layer ${i}, head ${j}`, onclick: () => this.choose(i, j) }, canvas,
-          );
+          const named = { type: "button", "aria-label": `layer ${i}, head ${j}` };
+          const tile = h("button", { ...named, onclick: () => this.choose(i, j) }, canvas);
           this.pictures.push({ tile, canvas, i, j });
           this.tiles.append(tile);
         }
@@ -270,21 +272,24 @@
         tile.setAttribute("aria-pressed", i === layer && j === head);
       }
       paint(this.canvas, weights, state.uniform, against);
-      this.title.textContent = `Layer ${layer}, head ${head}: ${against ? "weight ÷ uniform weight" : "weight of each key"}`;
+      const quantity = against ? "weight ÷ uniform weight" : "weight of each key";
+      this.title.textContent = `Layer ${layer}, head ${head}: ${quantity}`;
       this.canvas.setAttribute("aria-label", this.alt(weights));
       this.matrix.style.setProperty("--n", T);
       this.matrix.classList.toggle("live-many", T > 32);
       this.matrix.classList.toggle("upright", state.tokens.every((token) => visible(token).length < 2));
-      const labels = (kind) => state.tokens.map((token, i) => h("span", { class: i === kind.value ? "chosen" : "" }, visible(token)));
-      this.keys.replaceChildren(...labels(this.key));
-      this.queries.replaceChildren(...labels(this.query));
+      for (const [labels, chosen] of [[this.keys, this.key.value], [this.queries, this.query.value]]) {
+        const named = (token, i) => h("span", { class: i === chosen ? "chosen" : "" }, visible(token));
+        labels.replaceChildren(...state.tokens.map(named));
+      }
       const [top, left] = [this.query.value, this.key.value].map((place) => `${(100 * place) / T}%`);
       Object.assign(this.frame_of_cell.style, { top, left });
       this.show_tokens();
       this.show_statistics(layer, head);
       this.show_scale(against ? RATIO_MARKS : WEIGHT_MARKS);
       this.look(-1);
-      this.stages.show_cell(state.tokens, ...state.vectors.map((part) => part[layer][head]), this.query.value, this.key.value, state.causal);
+      const vectors = state.vectors.map((part) => part[layer][head]);
+      this.stages.show_cell(state.tokens, ...vectors, this.query.value, this.key.value, state.causal);
     }
 
     /** What the matrix shows, in words. */
@@ -322,7 +327,8 @@
 
     show_statistics(layer, head) {
       const { entropy, distance, uniform_entropy, uniform_distance } = this.state;
-      const names = [`Layer ${layer}, head ${head}`, "this head", "uniform"].map((name) => h("th", { scope: "col" }, name));
+      const head_of = (name) => h("th", { scope: "col" }, name);
+      const names = [`Layer ${layer}, head ${head}`, "this head", "uniform"].map(head_of);
       const line = (name, ...values) =>
         h("tr", {}, h("th", { scope: "row" }, name), values.map((value) => h("td", {}, value.toFixed(2))));
       this.statistics.replaceChildren(

@@ -51,7 +51,8 @@
   /** The dot products divided by √head_size. */
   function scaled(cell) {
     const n = cell.q.length, product = number(cell.dots[cell.key]);
-    const formula = `${product} / √${n} = ${product} / ${general(Math.sqrt(n), 3)} = ${number(cell.scores[cell.key])}`;
+    const root = general(Math.sqrt(n), 3);
+    const formula = `${product} / √${n} = ${product} / ${root} = ${number(cell.scores[cell.key])}`;
     const words = `The same for every key, divided by the root of head_size: the scores of ${cell.asked}.`;
     return by_key(cell, STAGES[1], formula, words, { "q · k": cell.dots, score: cell.scores });
   }
@@ -119,7 +120,8 @@
         "div", { class: "live-stages" },
         h("div", { class: "live-path", role: "group", "aria-label": "stage" }, this.tabs),
         this.formula, this.words, this.strips,
-        h("div", { class: "live-buttons" }, this.player, this.previous, this.next, this.all_numbers.element), this.table,
+        h("div", { class: "live-buttons" }, this.player, this.previous, this.next, this.all_numbers.element),
+        this.table,
       );
     }
 
@@ -179,8 +181,9 @@
       const kind = i === stage.marked ? "marked" : "";
       if (value === -Infinity) return h("span", { class: `${kind} masked`, title });
       const height = Math.max(1, Math.round((BAR * Math.abs(value)) / span));
-      const style = `top:${value > 0 ? zero - height : zero}px;height:${height}px`;
-      return h("span", { class: kind, title }, h("i", { style: `${style};transform-origin:0 ${value > 0 ? height : 0}px` }));
+      const [top, origin] = value > 0 ? [zero - height, height] : [zero, 0]; // a bar grows from the line
+      const style = `top:${top}px;height:${height}px;transform-origin:0 ${origin}px`;
+      return h("span", { class: kind, title }, h("i", { style }));
     });
     const largest = finite.reduce((a, b) => (Math.abs(b) > Math.abs(a) ? b : a));
     const alt = `${name}: ${values.length} numbers, the largest in size ${number(largest)}`;
@@ -192,7 +195,8 @@
 
   /** What stands below the bars: the tokens of the keys. */
   function labels(stage) {
-    const spans = stage.rows.map((label, i) => h("span", { class: i === stage.marked ? "marked" : "" }, [...label].slice(0, 2).join("")));
+    const short = (label) => [...label].slice(0, 2).join("");
+    const spans = stage.rows.map((label, i) => h("span", { class: i === stage.marked ? "marked" : "" }, short(label)));
     return h("div", { class: "live-strip", "aria-hidden": "true" }, h("b"), h("div", { class: "names" }, spans));
   }
 

@@ -141,7 +141,9 @@
         ...step.counts.slice(0, ROWS).map(([[a, b], n], place) =>
           h(
             "tr", { class: place === 0 && n > 1 ? "next" : "" },
-            h("td", {}, `${escaped(state.spelling[a])} + ${escaped(state.spelling[b])}`), h("td", {}, `${a}, ${b}`), h("td", {}, n),
+            h("td", {}, `${escaped(state.spelling[a])} + ${escaped(state.spelling[b])}`),
+            h("td", {}, `${a}, ${b}`),
+            h("td", {}, n),
           ),
         ),
       );
@@ -155,8 +157,8 @@
   /** A token; the one of this step has a thick frame, single bytes have no colour. */
   function chip(state, number, id) {
     const kind = id > 255 ? `merged tint-${id % 8}` : "byte";
-    const label = escaped(state.spelling[id]);
-    return h("span", { class: `${kind}${id === 255 + number && number ? " newest" : ""}`, title: `token ${id}` }, label);
+    const newest = number > 0 && id === 255 + number ? " newest" : "";
+    return h("span", { class: kind + newest, title: `token ${id}` }, escaped(state.spelling[id]));
   }
 
   Live.merge_theatre = { compute, summary, description, encoded_anew, with_gpt2 };

@@ -65,7 +65,8 @@
       });
       this.temperature = temperature_slider(1, filter);
       this.top_k = top_k_choice(filter);
-      this.top_p = slider("top-p", { value: 1, min: 0.05, max: 1, step: 0.05, show: (p) => p.toFixed(2), on: filter });
+      const show = (p) => p.toFixed(2);
+      this.top_p = slider("top-p", { value: 1, min: 0.05, max: 1, step: 0.05, show, on: filter });
       this.seed = seed_field(filter);
       this.button = button("Draw", () => this.press(), { class: "live-primary" });
       this.back = button("One back", () => this.undo());
@@ -82,7 +83,10 @@
       this.show(
         this.prompt, row(this.model, this.temperature, this.top_k, this.top_p, this.seed), this.message, this.page,
         h("div", { class: "live-buttons" }, this.button, this.back), this.line,
-        h("p", { class: "live-key" }, h("i", { class: "raw" }), "raw", h("i", { class: "filtered" }), "after the filters"),
+        h(
+          "p", { class: "live-key" },
+          h("i", { class: "raw" }), "raw", h("i", { class: "filtered" }), "after the filters",
+        ),
         h("div", { class: "live-tokens" }, this.rows.map((row) => row.element)), this.note,
       );
       begin();

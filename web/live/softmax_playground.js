@@ -5,7 +5,7 @@
 
   // --- compute
 
-  /** Softmax of logits / temperature, and its loss, gradient and entropy. The gradient is that of logits / temperature. */
+  /** Softmax of logits / temperature, and its loss, entropy, and gradient with respect to logits / temperature. */
   function compute(labels, logits, temperature = 1, target = 0) {
     if (!(temperature > 0 && temperature < Infinity)) throw new Error(`temperature=${temperature} must be above 0`);
     const probabilities = Array.from(softmax(logits.map((logit) => logit / temperature)));
@@ -42,11 +42,13 @@
           value: logit, min: Math.min(-6, logit), max: Math.max(6, logit), step: 0.1, show: (x) => signed(x, 1), on,
         }),
       );
-      this.temperature = slider("temperature", { value: 1, min: 0.1, max: 5, step: 0.1, show: (t) => t.toFixed(1), on });
+      const show = (t) => t.toFixed(1);
+      this.temperature = slider("temperature", { value: 1, min: 0.1, max: 5, step: 0.1, show, on });
       const options = labels.map((label, i) => [visible(label), i]);
       this.target = choice("what comes", { value: target, options, on });
       this.rows = labels.map((label) => row_of(label));
-      const names = ["token", "score ÷ T", "probability p", "gradient p − y"].map((name) => h("th", { scope: "col" }, name));
+      const columns = ["token", "score ÷ T", "probability p", "gradient p − y"];
+      const names = columns.map((name) => h("th", { scope: "col" }, name));
       this.table = h(
         "table", { class: "live-softmax-rows" },
         h("thead", {}, h("tr", {}, names)), h("tbody", {}, this.rows.map((row) => row.element)),

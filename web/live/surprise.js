@@ -2,13 +2,13 @@
 // Surprise: a text whose background shows the loss of each character under a model.
 {
   const { Widget, h, row, slider, text_field, trained_model, KVCache, hidden_in_slices } = Live;
-  const { softmax, sum, visible, general, choice, losses_of_ngram, MODELS } = Live;
+  const { softmax, sum, rgb, visible, general, choice, losses_of_ngram, MODELS } = Live;
 
   const MAX_CHARACTERS = 600;
   const DARKEST = 8; // nats: a loss of this or more has the darkest colour
   const LEVELS = 33; // colours, a quarter of a nat apart
   // some colours of matplotlib's Oranges, which darkens monotonically, and white for a loss of 0
-  const ORANGES = ["fff5eb", "fee6ce", "fdd0a2", "fdae6b", "fd8d3c", "f16913", "d94801", "a63603", "7f2704"];
+  const ORANGES = "fff5eb fee6ce fdd0a2 fdae6b fd8d3c f16913 d94801 a63603 7f2704".split(" ").map(rgb);
 
   // --- compute
 
@@ -34,19 +34,20 @@
     if (Number.isNaN(loss)) return [224, 224, 224];
     const level = Math.round(Math.min(loss / DARKEST, 1) * (LEVELS - 1));
     if (level === 0) return [255, 255, 255];
-    const place = (level / (LEVELS - 1)) * (ORANGES.length - 1), below = Math.min(Math.floor(place), ORANGES.length - 2);
-    const [low, high] = [ORANGES[below], ORANGES[below + 1]].map((hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16)));
+    const place = (level / (LEVELS - 1)) * (ORANGES.length - 1);
+    const below = Math.min(Math.floor(place), ORANGES.length - 2), [low, high] = ORANGES.slice(below, below + 2);
     return low.map((value, i) => Math.round(value + (place - below) * (high[i] - value)));
   }
 
   /** Black or white, whichever has the higher contrast on the background (WCAG 2). */
   function ink(background) {
-    const linear = background.map((v) => v / 255).map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    const shares = background.map((value) => value / 255);
+    const linear = shares.map((c) => (c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
     const luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
     return (luminance + 0.05) / 0.05 >= 1.05 / (luminance + 0.05) ? "#000" : "#fff";
   }
 
-  const style = (loss) => `background:rgb(${colour(loss)});color:${ink(colour(loss))}`;
+  const style_of = (loss) => `background:rgb(${colour(loss)});color:${ink(colour(loss))}`;
 
   /** The mean loss in one line. */
   function summary(state) {
@@ -106,7 +107,7 @@
       this.page.addEventListener("pointerdown", (event) => this.point(event));
       this.said = h("p");
       this.told = h("p", { class: "live-told", role: "status" });
-      const numbers = Array.from({ length: DARKEST + 1 }, (_, n) => h("span", { style: style(n) }, n));
+      const numbers = Array.from({ length: DARKEST + 1 }, (_, n) => h("span", { style: style_of(n) }, n));
       const scale = h("p", { class: "live-scale" }, "nats: ", h("span", {}, numbers), " or more");
       this.show(this.text, row(this.model, this.position), this.message, this.said, this.page, this.told, scale);
       this.recompute();
@@ -122,7 +123,8 @@
     show_state() {
       const { state } = this;
       this.said.replaceChildren(h("b", {}, summary(state)));
-      this.spans = state.characters.map((character, i) => h("span", { style: style(state.losses[i]) }, visible(character)));
+      const span_of = (character, i) => h("span", { style: style_of(state.losses[i]) }, visible(character));
+      this.spans = state.characters.map(span_of);
       const lines = this.spans.flatMap((span, i) => (state.characters[i] === "\n" ? [span, h("br")] : [span]));
       this.page.replaceChildren(...lines);
       this.position.max = this.spans.length;
@@ -153,5 +155,7 @@
     return [MODELS[name], { name, load: async () => losses_of_model(await trained_model(name)) }];
   }
 
-  Live.widgets.surprise = (place, { models = Object.keys(MODELS), text }) => new Surprise(place, models.map(offered), text);
+  Live.widgets.surprise = (place, { models = Object.keys(MODELS), text }) => {
+    new Surprise(place, models.map(offered), text);
+  };
 }

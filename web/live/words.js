@@ -48,5 +48,8 @@
   /** The number with its sign in front, and this many decimals. */
   const signed = (x, decimals = 2) => `${x < 0 ? "−" : "+"}${Math.abs(x).toFixed(decimals)}`;
 
-  Object.assign(Live, { visible, typed, untyped, percent, number, general, signed });
+  /** Red, green and blue of a colour's six hexadecimal digits. */
+  const rgb = (hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16));
+
+  Object.assign(Live, { rgb, visible, typed, untyped, percent, number, general, signed });
 }
