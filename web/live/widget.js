@@ -33,6 +33,7 @@
     /** Show the state that `new_state` returns; if it throws, show the error and keep the last state. */
     async attempt(signal) {
       if (signal.aborted) return;
+      this.frame.setAttribute("aria-busy", "true");
       try {
         const state = await this.new_state(signal);
         if (signal.aborted) return;
@@ -47,6 +48,7 @@
 
     /** Show the message and the state. */
     redraw() {
+      this.frame.setAttribute("aria-busy", "false");
       this.say([this.error, ...(this.state?.notes ?? [])].filter(Boolean).join(" "));
       if (this.state) this.show_state();
     }
