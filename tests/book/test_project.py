@@ -33,7 +33,7 @@ def read(name: str) -> str:
 PROJECT = tomllib.loads(read("pyproject.toml"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 PROVIDERS = packages_distributions()
-OWN = {"gptlib", "tools", "tests", "rules", "conftest", "google"}  # google: on Colab
+OWN = {"gptlib", "tools", "web", "tests", "rules", "conftest", "google"}  # google: on Colab
 OWN |= {path.stem for path in ROOT.glob("t*/**/*.py")}
 
 

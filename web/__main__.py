@@ -1,0 +1,18 @@
+"""Build the web book: `python -m web [FOLDER]`."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from tools.chapters import ROOT
+from web.book import build
+
+parser = argparse.ArgumentParser(prog="python -m web", description="Build the web book from the notebooks.")
+parser.add_argument(
+    "folder", nargs="?", type=Path, default=ROOT / "web" / "_build", help="where the pages go"
+)
+folder = parser.parse_args().folder
+code = build(folder)
+if code == 0:
+    print(f"open {folder / 'index.html'}")
+sys.exit(code)

@@ -1,0 +1,101 @@
+"""Code cells in the tree of a page: what is folded, what is proved, which figure has which caption."""
+
+import html
+import re
+
+from docutils import nodes
+from sphinx.transforms import SphinxTransform
+
+EFFORT = re.compile(r" \((difficulty \d of \d, about \d+ minutes)\)$")
+OPENINGS = {"Your task": "task", "Predict": "predict"}  # what a paragraph begins with -> its class
+
+
+class Cells(SphinxTransform):
+    """Finishes what page.py began: its notes stand in the metadata of each code cell."""
+
+    default_priority = 400
+
+    def apply(self) -> None:
+        for cell in list(self.document.findall(is_cell)):
+            about = cell["cell_metadata"]["page"]
+            cell["ids"].append(about["anchor"])
+            if about["caption"]:
+                take_caption(cell)
+            for part in list(cell.children):
+                if nb_element(part) == "cell_code_source":
+                    emphasise(part, about["blank"])
+                    fold(part, about["code"], "code")
+                elif nb_element(part) == "cell_code_output":
+                    fold(part, about["output"], "output")
+            if label := label_of(about):
+                cell.insert(0, raw(label))
+        for title in list(self.document.findall(nodes.title)):
+            move_effort(title)
+        for paragraph in self.document.findall(nodes.paragraph):
+            begin = next(iter(paragraph.children), None)
+            if isinstance(begin, nodes.strong):
+                words = begin.astext()
+                paragraph["classes"] += [name for start, name in OPENINGS.items() if words.startswith(start)]
+
+
+def move_effort(title: nodes.title) -> None:
+    """Put how long an exercise takes below its heading: the contents beside the page stay short."""
+    last = title.children[-1]
+    if found := EFFORT.search(last.astext()):
+        title.replace(last, nodes.Text(last.astext()[: found.start()]))
+        words = found[1][:1].upper() + found[1][1:]
+        title.parent.insert(1, nodes.paragraph("", words, classes=["effort"]))
+
+
+def is_cell(node: nodes.Node) -> bool:
+    """Whether a node is a code cell that page.py prepared."""
+    return isinstance(node, nodes.container) and "page" in node.get("cell_metadata", {})
+
+
+def nb_element(node: nodes.Node) -> str | None:
+    """What MyST-NB calls a part of a cell."""
+    return node.get("nb_element") if isinstance(node, nodes.container) else None
+
+
+def raw(text: str) -> nodes.raw:
+    """HTML as a node."""
+    return nodes.raw("", text, format="html")
+
+
+def label_of(about: dict) -> str:
+    """What stands at the corner of a cell: the module it goes into, or that it is a proof."""
+    words = []
+    if about["module"]:
+        words.append(f'<span class="built">gptlib/{html.escape(about["module"])}.py</span>')
+    if about["proof"]:
+        words.append(
+            '<span class="proved" title="The page was stored by a run in which this held">proved</span>'
+        )
+    return f'<p class="cell-label">{" ".join(words)}</p>' if words else ""
+
+
+def emphasise(part: nodes.container, lines: list[int]) -> None:
+    """Mark the lines that the workbook leaves out."""
+    if lines:
+        for block in part.findall(nodes.literal_block):
+            block["highlight_args"] = {"hl_lines": lines}
+        part["classes"].append("has-blank")
+
+
+def fold(part: nodes.container, summary: str | None, kind: str) -> None:
+    """Put a part of a cell into a closed <details>."""
+    if summary is not None:
+        place = part.parent.index(part)
+        part.parent.insert(place + 1, raw("</details>"))
+        part.parent.insert(place, raw(f'<details class="fold fold-{kind}"><summary>{summary}</summary>'))
+
+
+def take_caption(cell: nodes.container) -> None:
+    """Move the paragraph after a cell into the <figure> that its last picture opens."""
+    paragraph = cell.next_node(nodes.paragraph, descend=False, siblings=True)
+    paragraph.parent.remove(paragraph)
+    pictures = [node for node in cell.findall(nodes.raw) if node.astext().endswith("</figure>")]
+    bundle = pictures[-1].parent.parent  # the output, of which there is one form
+    pictures[-1].replace_self(raw(pictures[-1].astext().removesuffix("</figure>") + "<figcaption>"))
+    place = bundle.parent.index(bundle) + 1
+    bundle.parent[place:place] = [paragraph, raw("</figcaption></figure>")]
