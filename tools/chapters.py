@@ -16,7 +16,7 @@ NOT_CONVERTED = ()
 
 @dataclass(frozen=True)
 class Chapter:
-    """A row of chapters.toml; `minutes` are the core's and the second half's; `part` begins with it, if any."""
+    """A row of chapters.toml; `minutes`: the core, the second half; `part`: which begins here, or ""."""
 
     number: int
     name: str

@@ -11,8 +11,11 @@ parser = argparse.ArgumentParser(prog="python -m web", description="Build the we
 parser.add_argument(
     "folder", nargs="?", type=Path, default=ROOT / "web" / "_build", help="where the pages go"
 )
-folder = parser.parse_args().folder
-code = build(folder)
+parser.add_argument(
+    "--work", type=Path, default=ROOT / "build" / "web", help="what the next build reads again"
+)
+args = parser.parse_args()
+code = build(args.folder.resolve(), args.work.resolve())
 if code == 0:
-    print(f"open {folder / 'index.html'}")
+    print(f"open {args.folder / 'index.html'}")
 sys.exit(code)

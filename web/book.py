@@ -22,11 +22,13 @@ from web.front import front, written_by
 from web.page import Pages
 
 HERE = Path(__file__).resolve().parent
-WORK = ROOT / "build" / "web"  # what is read again in the next build
 
 
-def build(out: Path, work: Path = WORK) -> int:
-    """Write the pages into the folder `out`, whole or not at all; returns Sphinx's exit code."""
+def build(out: Path, work: Path) -> int:
+    """Write the pages into `out`, whole or not at all; `work` is read again in the next build.
+
+    Returns Sphinx's exit code.
+    """
     source, static, pages = work / "source", work / "static", work / "html"
     prepare(source, static)
     version = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(HERE.glob("*.*")))).hexdigest()

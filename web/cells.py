@@ -19,6 +19,8 @@ class Cells(SphinxTransform):
         for cell in list(self.document.findall(is_cell)):
             about = cell["cell_metadata"]["page"]
             cell["ids"].append(about["anchor"])
+            for markup in cell.findall(nodes.raw):
+                markup["classes"] = []  # with classes it gets a <div> of its own, which would cut it
             if about["caption"]:
                 take_caption(cell)
             for part in list(cell.children):
@@ -32,7 +34,7 @@ class Cells(SphinxTransform):
         for title in list(self.document.findall(nodes.title)):
             move_effort(title)
         for paragraph in self.document.findall(nodes.paragraph):
-            begin = next(iter(paragraph.children), None)
+            begin = next((part for part in paragraph.children if part.astext()), None)
             if isinstance(begin, nodes.strong):
                 words = begin.astext()
                 paragraph["classes"] += [name for start, name in OPENINGS.items() if words.startswith(start)]

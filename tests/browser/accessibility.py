@@ -1,4 +1,4 @@
-"""What axe-core finds in what the book puts on a page of JupyterLab."""
+"""What axe-core finds in what the book puts on a page, of JupyterLab or of its own."""
 
 import pytest
 from lab import ROOT
@@ -11,17 +11,17 @@ EXCLUDED = {
     ".jp-RenderedImage img": "JupyterLab 4.6 shows an image/png output without the text in its metadata",
 }
 RUN = """async ([include, exclude]) => {
-    const { violations } = await axe.run({ include, exclude }, { resultTypes: ['violations'] });
+    const { violations } = await axe.run({ include, exclude }, { resultTypes: ['violations'], preload: false });
     const bad = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
     const line = (rule, node) => `${rule.impact} ${rule.id}: ${node.html.slice(0, 200)}`;
     return bad.flatMap(rule => rule.nodes.map(node => line(rule, node)));
 }"""
 
 
-def findings(page) -> list[str]:
-    """The serious and critical findings; skips the test where axe-core is missing."""
+def findings(page, parts=PARTS, excluded=EXCLUDED) -> list[str]:
+    """The serious and critical findings in parts of a page; skips the test where axe-core is missing."""
     if not AXE.exists():
         pytest.skip("no axe-core here: tests/browser/install.sh fetches it where there is npm")
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    present = [selector for selector in PARTS if page.locator(selector).count()]
-    return page.evaluate(RUN, [[[selector] for selector in present], [[selector] for selector in EXCLUDED]])
+    present = [selector for selector in parts if page.locator(selector).count()]
+    return page.evaluate(RUN, [[[selector] for selector in present], [[selector] for selector in excluded]])
