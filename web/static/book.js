@@ -70,7 +70,11 @@
     link.addEventListener("focus", () => show(link));
     link.addEventListener("blur", hide);
   }
-  addEventListener("keydown", (event) => event.key === "Escape" && hide());
+  addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    hide();
+    for (const menu of document.querySelectorAll(".sidebar-toggle")) menu.checked = false;
+  });
 
   // --- guesses: kept on this machine, shown beside what was measured
   const key = (form) => `guess ${location.pathname.split("/").pop()} ${form.dataset.name}`;
