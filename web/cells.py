@@ -7,7 +7,8 @@ from docutils import nodes
 from sphinx.transforms import SphinxTransform
 
 EFFORT = re.compile(r" \((difficulty \d of \d, about \d+ minutes)\)$")
-OPENINGS = {"Your task": "task", "Predict": "predict"}  # what a paragraph begins with -> its class
+OPENINGS = {"task": r"Your task\b", "predict": r"Predict\b"}  # the class of a paragraph -> how it begins
+SHORT = 12  # characters that a table does not break
 
 
 class Cells(SphinxTransform):
@@ -36,8 +37,12 @@ class Cells(SphinxTransform):
         for paragraph in self.document.findall(nodes.paragraph):
             begin = next((part for part in paragraph.children if part.astext()), None)
             if isinstance(begin, nodes.strong):
-                words = begin.astext()
-                paragraph["classes"] += [name for start, name in OPENINGS.items() if words.startswith(start)]
+                paragraph["classes"] += [
+                    k for k, start in OPENINGS.items() if re.match(start, begin.astext())
+                ]
+        for entry in self.document.findall(nodes.entry):
+            if len(entry.astext()) <= SHORT:
+                entry["classes"].append("short")
 
 
 def move_effort(title: nodes.title) -> None:

@@ -40,6 +40,7 @@ html_math_renderer = "mathml"
 templates_path = ["templates"]
 html_css_files = ["book.css"]
 html_js_files = [("tips.js", {"defer": "defer"}), ("book.js", {"defer": "defer"})]
+highlight_language = "none"
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "github-dark-high-contrast"
 copybutton_selector = ".cell_input pre, details.solution pre"

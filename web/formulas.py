@@ -13,22 +13,27 @@ from latex2mathml.converter import convert
 
 FONT = files("ziamath") / "fonts" / "STIXTwoMath-Regular.ttf"  # SIL Open Font License
 # Latin and Greek letters, upright and italic; punctuation, arrows, operators, brackets
-RANGES = (
-    "20-7e b1 b7 d7 f7 131 237 2c6 2dc 391-3f5 2013-2026 2032 2061-2064 2190-2194 21d2 2202-2213 221a-221e"
-)
-RANGES += " 2223-222b 223c 2248 2260-2265 22a4 22c5 22ef 2308-230b 27e8-27e9 1d434-1d467 1d6a8-1d71b"
+RANGES = "20-7e b1 b7 d7 f7 131 237 2c6 2dc 391-3f5 2013-2026 2032 2061-2064 2190-2194 21d2 210e 2202-2213"
+RANGES += " 221a-221e 2223-222b 223c 2248 2260-2265 22a4 22c5 22ef 2308-230b 27e8-27e9 1d434-1d467 1d6a8-1d71b"
 
 
 # In TeX a function's name stands apart from what is beside it; MathML Core asks for that space by hand.
 FUNCTION = re.compile(
     r"(</m(?:i|n|sub|sup|row|frac)>)?(<mi>(?:ln|log|max|min|sin|cos|tanh)</mi>)(<m(?:i|n|sub|sup|frac)>)?"
 )
+# A minus after a relation, a comma or an opening bracket is a sign: nothing stands between it and its number.
+SIGN = re.compile(
+    r"(<mo[^>]*>&#x(?:0003D|0002C|00028|02264|02265|02248);</mo>(?:<mspace[^>]*>)?)<mo>(&#x02212;)</mo>"
+)
+TEXT = re.compile(r"\\text\{[^}]*\}")
 THIN = '<mspace width="0.17em" />'
 
 
 def mathml(latex: str, display: str = "inline") -> str:
     """A formula in MathML."""
-    return FUNCTION.sub(spaced, convert(latex, display=display))
+    latex = TEXT.sub(lambda found: found[0].replace(r"\_", "_"), latex)  # the converter takes text as it is
+    formula = SIGN.sub(r'\1<mo form="prefix">\2</mo>', convert(latex, display=display))
+    return FUNCTION.sub(spaced, formula)
 
 
 def spaced(found: re.Match) -> str:

@@ -66,7 +66,7 @@ def contents(page: Path) -> Contents:
 
 
 def broken(page: Path, link: str) -> str | None:
-    """What is wrong with a link of a page to another place of the book, or None; links outward are not asked."""
+    """What is wrong with a link of a page to a place of the book, or None; others are not asked."""
     parts = urlsplit(link)
     if parts.scheme:
         return None if parts.scheme in ("https", "mailto") else f"{link}: a scheme that leads nowhere"

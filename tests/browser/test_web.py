@@ -1,4 +1,4 @@
-"""The web book in a browser, opened from a folder: pages, links, search, folds, definitions, guesses, widths."""
+"""The web book in a browser, opened from a folder."""
 
 import re
 
@@ -181,8 +181,8 @@ def test_a_page_fits_every_width(opened, width):
     """640 pixels are what a window of 1,280 shows at 200 %."""
     page = opened("05_attention", width=width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    beyond = "[...document.querySelectorAll('article *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1"
-    beyond += " && !e.closest('pre, .table-wrapper, .formula'))"
+    right = "e.getBoundingClientRect().right > innerWidth + 1 && !e.closest('pre, .table-wrapper, .formula')"
+    beyond = f"[...document.querySelectorAll('article *')].filter(e => {right})"
     assert page.evaluate(f"{beyond}.map(e => e.outerHTML.slice(0, 100))") == []
     longest, line = page.evaluate(LONGEST_LINE)
     assert 20 < longest <= 80, line
