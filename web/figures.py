@@ -8,6 +8,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from gptlib.files import replacing
+
 COLOURS = 256  # what a palette holds; drawings have few colours, and their edges stay sharp
 
 
@@ -19,7 +21,8 @@ def figure(output: dict, folder: Path) -> str:
     path = folder / "figures" / name
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(smaller(stored))
+        with replacing(path) as temporary:
+            temporary.write_bytes(smaller(stored))
     with Image.open(path) as picture:
         width, height = picture.size
     if "width" in about:  # drawn with more pixels than it takes on the page

@@ -4,17 +4,21 @@ Browsers set MathML themselves, so no page runs a program for its formulas, and 
 """
 
 import re
-from importlib.resources import as_file, files
+from importlib.util import find_spec
 from pathlib import Path
 
 from docutils import nodes
 from fontTools import subset
 from latex2mathml.converter import convert
 
-FONT = files("ziamath") / "fonts" / "STIXTwoMath-Regular.ttf"  # SIL Open Font License
+from gptlib.files import replacing
+
+# The package is found, not imported: only its font is used (STIX Two Math, SIL Open Font License).
+FONT = Path(find_spec("ziamath").origin).parent / "fonts" / "STIXTwoMath-Regular.ttf"
 # Latin and Greek letters, upright and italic; punctuation, arrows, operators, brackets
-RANGES = "20-7e b1 b7 d7 f7 131 237 2c6 2dc 391-3f5 2013-2026 2032 2061-2064 2190-2194 21d2 210e 2202-2213"
-RANGES += " 221a-221e 2223-222b 223c 2248 2260-2265 22a4 22c5 22ef 2308-230b 27e8-27e9 1d434-1d467 1d6a8-1d71b"
+RANGES = "20-7e af b1 b7 d7 f7 131 237 2c6 2dc 391-3f5 2013-2026 2032 2061-2064 2190-2194 21d2 210e 2202-221e"
+RANGES += " 2223-222b 223c 2248 2260-2265 22a4 22c5 22ef 2308-230b 27e8-27e9"
+RANGES += " 1d434-1d467 1d6a8-1d71b"
 
 
 # In TeX a function's name stands apart from what is beside it; MathML Core asks for that space by hand.
@@ -65,10 +69,10 @@ def write_font(path: Path) -> None:
     options = subset.Options(
         flavor="woff", hinting=False, layout_features=["ssty", "dtls", "flac"], name_IDs=[0, 1, 2, 13, 14]
     )
-    with as_file(FONT) as source:
-        font = subset.load_font(str(source), options)
+    font = subset.load_font(str(FONT), options)
     subsetter = subset.Subsetter(options)
     subsetter.populate(unicodes=characters)
     subsetter.subset(font)
     path.parent.mkdir(parents=True, exist_ok=True)
-    subset.save_font(font, str(path), options)
+    with replacing(path) as temporary:
+        subset.save_font(font, str(temporary), options)

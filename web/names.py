@@ -33,7 +33,8 @@ def definitions(source: str) -> list[tuple[str, str]]:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found.append((node.name, (ast.get_docstring(node) or "").split("\n")[0]))
         elif isinstance(node, ast.Assign):
-            found += [(target.id, "") for target in node.targets if isinstance(target, ast.Name)]
+            names = [name for target in node.targets for name in getattr(target, "elts", [target])]
+            found += [(name.id, "") for name in names if isinstance(name, ast.Name)]
     return [(name, summary) for name, summary in found if not name.startswith("_")]
 
 
