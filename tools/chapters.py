@@ -71,9 +71,10 @@ def row_of(chapter: Chapter) -> str:
     core, second = chapter.minutes
     minutes = f"core = {core}" + (f", second_half = {second}" if second else "")
     modules = ", ".join(f'"{module}"' for module in chapter.modules)
+    part = f'part = "{chapter.part}"\n' if chapter.part else ""
     return f"""
 [{chapter.stem}]
-title = "{chapter.title}"
+{part}title = "{chapter.title}"
 modules = [{modules}]
 build = "{chapter.build}"
 minutes = {{ {minutes} }}
