@@ -24,12 +24,16 @@ class Cells(SphinxTransform):
                 markup["classes"] = []  # with classes it gets a <div> of its own, which would cut it
             if about["caption"]:
                 take_caption(cell)
-            for part in list(cell.children):
+            for part in cell.children:
                 if nb_element(part) == "cell_code_source":
                     emphasise(part, about["blank"])
-                    fold(part, about["code"], "code")
-                elif nb_element(part) == "cell_code_output":
-                    fold(part, about["output"], "output")
+            parts = [part for part in cell.children if nb_element(part)]
+            if about["code"] and about["output"]:
+                fold(parts, about["code"], "code")
+            else:
+                for part in parts:
+                    code = nb_element(part) == "cell_code_source"
+                    fold([part], about["code" if code else "output"], "code" if code else "output")
             if label := label_of(about):
                 cell.insert(0, raw(label))
         for title in list(self.document.findall(nodes.title)):
@@ -89,12 +93,13 @@ def emphasise(part: nodes.container, lines: list[int]) -> None:
         part["classes"].append("has-blank")
 
 
-def fold(part: nodes.container, summary: str | None, kind: str) -> None:
-    """Put a part of a cell into a closed <details>."""
+def fold(parts: list[nodes.container], summary: str | None, kind: str) -> None:
+    """Put parts of a cell that follow each other into a closed <details>."""
     if summary is not None:
-        place = part.parent.index(part)
-        part.parent.insert(place + 1, raw("</details>"))
-        part.parent.insert(place, raw(f'<details class="fold fold-{kind}"><summary>{summary}</summary>'))
+        cell = parts[0].parent
+        first, last = cell.index(parts[0]), cell.index(parts[-1])
+        cell.insert(last + 1, raw("</details>"))
+        cell.insert(first, raw(f'<details class="fold fold-{kind}"><summary>{summary}</summary>'))
 
 
 def take_caption(cell: nodes.container) -> None:

@@ -28,6 +28,7 @@ myst_update_mathjax = False
 
 html_theme = "furo"
 html_theme_options = {"top_of_page_buttons": []}
+html_favicon = "static/icon.svg"
 html_permalinks_icon = "#"
 html_copy_source = False
 html_show_sourcelink = False

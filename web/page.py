@@ -6,7 +6,7 @@ What cells.py makes of a code cell stands in the cell's metadata under `page`:
     module       the module into which the cell is exported
     proof        whether the cell asserts a claim
     code         the summary below which the code is folded; None where it is open
-    output       the summary below which the output is folded; None where it is open
+    output       the summary below which the output is folded, with the code where that is folded too
     blank        the numbers of the lines that the workbook leaves out
     caption      whether the paragraph after the cell is the caption of its last figure
 """

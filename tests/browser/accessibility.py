@@ -11,7 +11,8 @@ EXCLUDED = {
     ".jp-RenderedImage img": "JupyterLab 4.6 shows an image/png output without the text in its metadata",
 }
 RUN = """async ([include, exclude]) => {
-    const { violations } = await axe.run({ include, exclude }, { resultTypes: ['violations'], preload: false });
+    const options = { resultTypes: ['violations'], preload: false };  // a page in a folder fetches none
+    const { violations } = await axe.run({ include, exclude }, options);
     const bad = violations.filter(({ impact }) => ['serious', 'critical'].includes(impact));
     const line = (rule, node) => `${rule.impact} ${rule.id}: ${node.html.slice(0, 200)}`;
     return bad.flatMap(rule => rule.nodes.map(node => line(rule, node)));

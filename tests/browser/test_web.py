@@ -65,6 +65,7 @@ def opened(browser, site):
     assert wrong == []
 
 
+@pytest.mark.stress
 @pytest.mark.parametrize("name", SAMPLE)
 def test_pages_open_from_a_folder_with_all_their_pictures(opened, name):
     page = opened(name)
@@ -75,6 +76,7 @@ def test_pages_open_from_a_folder_with_all_their_pictures(opened, name):
     assert page.locator("h1").count() == 1
 
 
+@pytest.mark.stress
 @IN_BOTH
 @pytest.mark.parametrize("name", SAMPLE)
 def test_axe_finds_nothing_serious(opened, name, theme):

@@ -94,7 +94,7 @@ def test_a_widget_shows_the_picture_of_the_cell_that_drives_it(tmp_path):
     widget, driven = page_of(tmp_path, code("w", "widget"), driver)[1:]
     assert 'alt="Dots &amp; lines" width="10" height="5"' in html_of(widget) and "still" in html_of(widget)
     assert [output.output_type for output in driven.outputs] == ["stream"]  # it may tell the answer: folded
-    assert driven.metadata.page["output"] == "Show the output" and driven.metadata.page["code"]
+    assert driven.metadata.page["output"] and driven.metadata.page["code"] == "Show code"
     (alone,) = page_of(tmp_path, code("w", "widget"))[1:]
     assert "In the notebook a widget stands here" in html_of(alone)
 
