@@ -21,6 +21,7 @@ suppress_warnings = ["myst.header", "config.cache"]
 
 nb_execution_mode = "off"
 nb_merge_streams = True
+nb_append_css = False  # book.css has what the pages need
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 myst_heading_slug_func = "web.page.anchor"

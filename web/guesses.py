@@ -30,7 +30,7 @@ class Guess:
             slider = (
                 f'<input class="guess-slider" type="range" min="{low}" max="{high}"'
                 f' value="{(low + high) / 2}" step="{(high - low) / STEPS}" aria-label="{name}: slider">'
-                f'<span class="guess-ends"><span>{self.low:g}</span><span>{self.high:g}</span></span>'
+                f'<span class="guess-ends"><span>{self.low:,g}</span><span>{self.high:,g}</span></span>'
             )
         return (
             f'<form class="guess" data-name="{name}"{" data-log" if self.log else ""}>'

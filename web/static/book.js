@@ -30,6 +30,17 @@
   document.addEventListener("toggle", reachable, true);
   reachable();
 
+  // --- Chromium gives a root the width of the font's largest root sign: the rest is taken back
+  const tighten = () => {
+    for (const root of document.querySelectorAll("msqrt")) {
+      const rest = root.getBoundingClientRect().right - root.lastElementChild.getBoundingClientRect().right;
+      const size = parseFloat(getComputedStyle(root).fontSize);
+      if (rest > 0.2 * size) root.style.marginInlineEnd = `${0.08 - rest / size}em`;
+    }
+  };
+  document.addEventListener("toggle", tighten, true);
+  document.fonts.ready.then(tighten);
+
   // --- definitions of terms and names
   const tips = (window.Book && window.Book.tips) || {};
   let tip = null;
