@@ -69,7 +69,6 @@ def prepare(source: Path, static: Path) -> None:
         save(source / f"{chapter.stem}.ipynb", nbformat.writes(page))
     save(source / "glossary.md", glossary.glossary())
     save(source / "names.md", names.index(built))
-    save(static / "tips.js", glossary.script(built))
     glossary.Links.names = {name.name: name for name in reversed(built)}
     write_font(static / "math.woff")
     if (HERE / "live").is_dir():

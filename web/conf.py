@@ -8,10 +8,11 @@ from sphinx.application import Sphinx
 
 from web import formulas
 from web.cells import Cells
-from web.glossary import Links
+from web.glossary import Links, tips
 
 HERE = Path(__file__).resolve().parent
-PLAIN = re.compile(r'<span class="(?:n|p|w|nn)">([^<]*)</span>')  # names, punctuation, white space, modules
+PLAIN = re.compile(r'<span class="(?:n|nn|o|p|w)">([^<]*)</span>')  # names, modules, operators, signs, space
+TIP = re.compile(r'<a class="(?:term|name)[^"]*" href="([^"]*)"')
 
 project = html_title = "GPT from first principles"
 author = "the authors of the book"
@@ -21,7 +22,6 @@ suppress_warnings = ["myst.header", "config.cache"]
 
 nb_execution_mode = "off"
 nb_merge_streams = True
-nb_append_css = False  # book.css has what the pages need
 myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 4
 myst_heading_slug_func = "web.page.anchor"
@@ -41,16 +41,25 @@ html_domain_indices = False
 html_math_renderer = "mathml"
 templates_path = ["templates"]
 html_css_files = ["book.css"]
-html_js_files = [("tips.js", {"defer": "defer"}), ("book.js", {"defer": "defer"})]
+html_js_files = [("book.js", {"defer": "defer"})]
 highlight_language = "none"
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "github-dark-high-contrast"
 copybutton_selector = ".cell_input pre, details.solution pre"
 
 
-def take_spans_off(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
-    """Take the marks off plain code, which looks the same without them: a page is then half as long."""
+def lighten(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Take the marks off plain code: a page is then half as long. MyST-NB's style sheet has no use here."""
     context["body"] = PLAIN.sub(r"\1", context.get("body", ""))
+    context["css_files"] = [file for file in context["css_files"] if "mystnb" not in str(file)]
+
+
+def add_tips(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
+    """Give a page the definitions that its links show on hover and focus."""
+    found = {address: tips()[address] for address in TIP.findall(context["body"]) if address in tips()}
+    shown = json.dumps(found, ensure_ascii=False).replace("</", r"<\/")  # no text ends the script
+    if found:
+        app.add_js_file(None, body=f"window.Tips = {shown};")
 
 
 def add_live_scripts(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
@@ -68,6 +77,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_html_math_renderer("mathml", inline, block)
     app.add_transform(Cells)
     app.add_transform(Links)
-    app.connect("html-page-context", take_spans_off)
+    app.connect("html-page-context", lighten)
+    app.connect("html-page-context", add_tips)
     app.connect("html-page-context", add_live_scripts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,6 @@
 """The glossary: the book's terms, where each is first defined, and links to it from later pages."""
 
 import html
-import json
 import re
 import tomllib
 from dataclasses import dataclass
@@ -45,6 +44,11 @@ class Term:
         """The place of its definition."""
         return f"{self.page}.html#{self.anchor}"
 
+    @property
+    def entry(self) -> str:
+        """Its place in the glossary."""
+        return f"glossary.html#{self.anchor}"
+
 
 @lru_cache
 def terms() -> tuple[Term, ...]:
@@ -76,17 +80,13 @@ def glossary() -> str:
 """
 
 
-def script(names: list[Name]) -> str:
-    """What the pages show on hover and focus, as a script: by address, a heading and a text."""
-    shown = {
-        f"glossary.html#{term.anchor}": [term.term, term.text, f"chapter {term.page[:2]}"] for term in terms()
-    }
-    shown |= {
-        name.address: [name.name, plain(name.summary), f"gptlib/{name.module}.py"]
-        for name in names
-        if name.summary
-    }
-    return f"window.Book = {{ tips: {json.dumps(shown, ensure_ascii=False)} }};\n"
+def tips() -> dict[str, list[str]]:
+    """What links show on hover and focus, by their address: a heading, a text, where it is defined."""
+    shown = {t.entry: [t.term, t.text, f"chapter {t.page[:2]}"] for t in terms()}
+    for name in Links.names.values():
+        if name.summary:
+            shown[name.address] = [name.name, plain(name.summary), f"gptlib/{name.module}.py"]
+    return shown
 
 
 class Links(SphinxTransform):
@@ -164,7 +164,7 @@ def link_terms(node: nodes.Text, known: dict[str, Term], done: set[str]) -> None
         if term.term in done:
             continue
         done.add(term.term)
-        link = nodes.reference("", found[0], refuri=f"glossary.html#{term.anchor}", classes=["term"])
+        link = nodes.reference("", found[0], refuri=term.entry, classes=["term"])
         parts += [nodes.Text(text[end : found.start()]), link]
         end = found.end()
     if parts:

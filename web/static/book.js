@@ -42,7 +42,7 @@
   document.fonts.ready.then(tighten);
 
   // --- definitions of terms and names
-  const tips = (window.Book && window.Book.tips) || {};
+  const tips = window.Tips || {}; // by address: a heading, a text, where it is defined
   let tip = null;
   let leaving = 0;
   const hide = () => {
