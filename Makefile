@@ -1,6 +1,6 @@
 # The book's commands; `make help` lists them.
 .SILENT:
-.PHONY: help lab workbook train check test full stress bench export execute chapter browser badges
+.PHONY: help lab workbook train check test full stress bench export execute chapter browser badges web
 
 PYTHON ?= python3
 PY := .venv/bin/python
@@ -17,6 +17,9 @@ lab: $(READY) data/tinyshakespeare/input.txt  ## set up, fetch the text, open Ju
 
 workbook: $(READY)  ## copy the workbooks into mine/, to write the parts yourself; what is there stays as it is
 	$(PY) -m tools.notebooks mine
+
+web: $(READY)  ## build the web book from the notebooks: web/_build/index.html, no kernel and no network
+	$(PY) -m web
 
 train: $(READY)  ## train a model here: the small one on a CPU, the full one on a CUDA GPU
 	$(PY) -m gptlib train --preset $$($(PY) -c "import torch; print('char-gpu-best' if torch.cuda.is_available() else 'char-cpu')")

@@ -20,7 +20,8 @@ NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", "300"]
 LAST_FIRST = [f"notebooks/{chapter.stem}.ipynb" for chapter in reversed(chapters())]
 # All that no notebook exports: the formatter leaves what a reader sees on a page as it is.
 EXPORTED = {module for chapter in chapters() for module in chapter.modules}
-BY_HAND = ["conftest.py", "data", "tests", "tools", "gptlib/commands", "gptlib/exercises", "gptlib/widgets"]
+BY_HAND = ["conftest.py", "data", "tests", "tools", "web"]
+BY_HAND += ["gptlib/commands", "gptlib/exercises", "gptlib/widgets"]
 BY_HAND += [f"gptlib/{file.name}" for file in sorted(ROOT.glob("gptlib/*.py")) if file.stem not in EXPORTED]
 PARTS = {
     "lint": [*PYTHON, "ruff", "check", "."],

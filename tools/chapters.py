@@ -16,7 +16,7 @@ NOT_CONVERTED = ()
 
 @dataclass(frozen=True)
 class Chapter:
-    """A row of chapters.toml; `minutes` are the core's and the second half's."""
+    """A row of chapters.toml; `minutes`: the core, the second half; `part`: which begins here, or ""."""
 
     number: int
     name: str
@@ -25,6 +25,7 @@ class Chapter:
     build: str
     minutes: tuple[int, int]
     kind: str
+    part: str = ""
 
     @property
     def stem(self) -> str:
@@ -62,7 +63,7 @@ def chapter(stem: str, row: dict) -> Chapter:
         raise ValueError(f"[{stem}] lacks {missing}") from None
     if kind not in KINDS:
         raise ValueError(f"[{stem}]: kind {kind!r} is none of {', '.join(KINDS)}")
-    return Chapter(int(found[1]), found[2], title, tuple(modules), build, minutes, kind)
+    return Chapter(int(found[1]), found[2], title, tuple(modules), build, minutes, kind, row.get("part", ""))
 
 
 def row_of(chapter: Chapter) -> str:
@@ -70,9 +71,10 @@ def row_of(chapter: Chapter) -> str:
     core, second = chapter.minutes
     minutes = f"core = {core}" + (f", second_half = {second}" if second else "")
     modules = ", ".join(f'"{module}"' for module in chapter.modules)
+    part = f'part = "{chapter.part}"\n' if chapter.part else ""
     return f"""
 [{chapter.stem}]
-title = "{chapter.title}"
+{part}title = "{chapter.title}"
 modules = [{modules}]
 build = "{chapter.build}"
 minutes = {{ {minutes} }}

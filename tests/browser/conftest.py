@@ -1,7 +1,8 @@
-"""Fixtures: a page in headless Chromium, and JupyterLab on a copy of the book."""
+"""Fixtures: a page in headless Chromium, JupyterLab on a copy of the book, and the web book."""
 
 import pytest
 from lab import Notebook, chromium, headless_chromium, jupyterlab, one_cell
+from site_of_book import build_site
 
 
 def pytest_collection_modifyitems(items):
@@ -16,6 +17,12 @@ def lab(tmp_path_factory):
     """The address of a running JupyterLab."""
     with jupyterlab(tmp_path_factory.mktemp("lab")) as address:
         yield address
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory):
+    """The folder of the web book, built anew."""
+    return build_site(tmp_path_factory.mktemp("web"))
 
 
 @pytest.fixture(scope="session")
