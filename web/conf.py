@@ -77,7 +77,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_html_math_renderer("mathml", inline, block)
     app.add_transform(Cells)
     app.add_transform(Links)
-    app.connect("html-page-context", lighten)
     app.connect("html-page-context", add_tips)
     app.connect("html-page-context", add_live_scripts)
+    app.connect("html-page-context", lighten, priority=900)  # after all that adds a style sheet
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -4,7 +4,7 @@ import re
 
 import pytest
 from accessibility import findings
-from lab import STRESS
+from lab import ROOT, STRESS
 from site_of_book import broken, contents, weight
 
 from tools.chapters import chapters
@@ -100,6 +100,17 @@ def test_pages_load_nothing_from_elsewhere_and_are_light(site):
         page = site / f"{name}.html"
         assert [address for address in contents(page).loaded if "//" in address] == []
         assert weight(page) < 1_000_000, (name, weight(page))
+
+
+def test_live_widgets_bring_their_scripts_and_no_other_page_has_them(site):
+    """The first page has a place for one in any case; what fills it comes from web/live/."""
+    names = [file.name for file in (ROOT / "web" / "live").glob("*.css")]
+    for name in ALL:
+        page = site / f"{name}.html"
+        has_one = 'data-live="' in page.read_text(encoding="utf-8")
+        loaded = " ".join(contents(page).loaded)
+        assert all((f"live/{file}" in loaded) == has_one for file in names), name
+        assert ("live/start.js" in loaded) == (has_one and bool(names)), name
 
 
 def test_nothing_is_spoiled(site):
