@@ -56,7 +56,9 @@ def lighten(app: Sphinx, pagename: str, templatename: str, context: dict, doctre
 
 def add_tips(app: Sphinx, pagename: str, templatename: str, context: dict, doctree) -> None:
     """Give a page the definitions that its links show on hover and focus."""
-    found = {address: tips()[address] for address in TIP.findall(context["body"]) if address in tips()}
+    found = {
+        address: tips()[address] for address in TIP.findall(context.get("body", "")) if address in tips()
+    }
     shown = json.dumps(found, ensure_ascii=False).replace("</", r"<\/")  # no text ends the script
     if found:
         app.add_js_file(None, body=f"window.Tips = {shown};")
