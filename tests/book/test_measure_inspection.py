@@ -6,11 +6,12 @@ import pytest
 import torch
 
 from gptlib.gpt import GPT, GPTConfig
-from gptlib.intervention import Site, record
+from gptlib.intervention import Site
 from gptlib.loss import NGram
 from gptlib.tokenizer import CharTokenizer
 from tools.measure import inspection
 
+TEXT = "KING:\nThe sun is low.\n\nQUEEN:\nAll the men see it.\n\n"  # with all that heads may look at
 LETTERS = "\n :,.ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 TOKENIZER = CharTokenizer.from_text(LETTERS)
 
@@ -37,8 +38,9 @@ def test_a_tables_guesses_are_its_probabilities_after_each_position():
 
 
 def test_every_head_is_measured_in_all_ways(model):
-    windows = drawn(3, 33)
-    found = inspection.head_table(model, TOKENIZER, windows, windows[:, :-1], texts=2)
+    ids = torch.tensor(TOKENIZER.encode(TEXT * 4))
+    windows = torch.stack([ids[start : start + 41] for start in (0, 5, 11, 17)])
+    found = inspection.head_table(model, TOKENIZER, windows, windows[:, :-1], texts=4)
     heads = [str(Site("head", layer, head)) for layer in range(2) for head in range(2)]
     assert list(found) == ["loss", *heads]
     for head in heads:
@@ -68,16 +70,16 @@ def test_the_metric_is_the_log_odds_of_a_capital():
     assert metric(logits).item() > 90
 
 
-def test_patching_everything_in_three_parts_ends_where_the_clean_text_does(model):
-    (clean, corrupt, place), *_ = inspection.line_pairs(
-        "The king comes at last to us,\n" * 200, TOKENIZER, 1
-    ) or [(drawn(1, 30), drawn(1, 30), 5)]
-    metric = inspection.case_metric(TOKENIZER)
-    clean, corrupt = clean[:, :40], corrupt[:, :40]
-    last = Site("stream", model.config.n_layer)
-    parts = inspection.three_patches(model, clean, corrupt, place, metric, last)
-    whole = metric(model(clean)) - metric(model(corrupt))
-    torch.testing.assert_close(parts, torch.tensor([0, 0, whole.item()]))  # only the last position is read
-    same = inspection.three_patches(model, clean, clean, place, metric, Site("stream", 1))
-    assert same.abs().max() < 1e-6  # the control: nothing differs, so nothing is found
-    assert record(model, clean, [last])[last].shape[-1] == 16
+def test_a_patch_adds_what_its_positions_carry(model):
+    """After the last block only the last position is read; a text patched with itself changes nothing."""
+    ids = torch.tensor([TOKENIZER.encode(TEXT[:38])])
+    corrupt, place = ids.clone(), 6
+    corrupt[0, place] = TOKENIZER.encode("t")[0]
+    metric, last = inspection.case_metric(TOKENIZER), Site("stream", model.config.n_layer)
+    parts = inspection.three_patches(model, ids, corrupt, place, metric, last)
+    with torch.no_grad():
+        whole = (metric(model(ids)) - metric(model(corrupt))).item()
+    assert abs(whole) > 1e-5
+    torch.testing.assert_close(parts, torch.tensor([0, 0, whole]), rtol=0, atol=1e-6)
+    same = inspection.three_patches(model, ids, ids, place, metric, Site("stream", 1))
+    assert same.abs().max() < 1e-6
