@@ -78,7 +78,7 @@ def fit_law(N, D, losses) -> Law:
     return Law(float(E), float(A), float(alpha), float(B), float(beta))
 
 
-def bootstrap(N, D, losses, times: int = 200, seed: int = 0) -> list[Law]:
+def bootstrap(N, D, losses, times: int = 200, seed: int = 0) -> list:
     """Laws fitted to runs that are drawn from the runs with replacement: how much the law depends on them."""
     N, D, losses = (np.asarray(x, float) for x in (N, D, losses))
     rng, laws = np.random.default_rng(seed), []

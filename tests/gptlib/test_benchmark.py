@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from transformers import GPT2LMHeadModel
+from transformers import GPT2Config, GPT2LMHeadModel
 
 from gptlib.benchmark import Question, ending_logprobs, plain, read_hellaswag, score
 from gptlib.checkpoint import load_checkpoint
@@ -15,7 +15,8 @@ from gptlib.gpt import GPT, GPTConfig
 from gptlib.tokenizer import BPETokenizer, ByteTokenizer
 
 SAMPLE = DATA / "hellaswag" / "sample.jsonl"
-FIELDS = {"activity_label": "A", "ctx_a": "One does.", "ctx_b": "then he", "endings": ["a b", "c"], "label": 1}
+FIELDS = {"activity_label": "A", "ctx_a": "One does.", "ctx_b": "then he", "endings": ["a b", "c"]}
+FIELDS["label"] = 1
 
 
 def theirs(model, context: list[int], ending: list[int], block_size: int) -> float:
@@ -28,7 +29,8 @@ def theirs(model, context: list[int], ending: list[int], block_size: int) -> flo
 
 def test_the_sample_has_the_fields_and_every_answer_in_turn():
     rows = [json.loads(line) for line in SAMPLE.read_text(encoding="utf-8").splitlines()]
-    wanted = {"ind", "activity_label", "ctx_a", "ctx_b", "ctx", "split", "split_type", "label", "endings", "source_id"}
+    wanted = {"ind", "activity_label", "ctx_a", "ctx_b", "ctx", "split", "split_type", "label"}
+    wanted |= {"endings", "source_id"}
     assert len(rows) == 24 and all(row.keys() == wanted for row in rows)
     assert [[row["label"] for row in rows].count(label) for label in range(4)] == [6] * 4
     questions = read_hellaswag(SAMPLE)
@@ -53,9 +55,8 @@ def same_as_theirs(model, tokenizer, folder=None):
     if folder:
         other = GPT2LMHeadModel.from_pretrained(folder)
     else:
-        from transformers import GPT2Config
-
-        other = GPT2LMHeadModel(GPT2Config(c.vocab_size, c.block_size, c.n_embd, c.n_layer, c.n_head))
+        sizes = dict(vocab_size=c.vocab_size, n_positions=c.block_size, n_embd=c.n_embd, n_layer=c.n_layer)
+        other = GPT2LMHeadModel(GPT2Config(**sizes, n_head=c.n_head))
         other.load_state_dict(model.to_gpt2_state_dict(), strict=False)
         other.tie_weights()
     other, model, questions = other.eval().double(), model.double(), read_hellaswag(SAMPLE)
@@ -72,20 +73,22 @@ def same_as_theirs(model, tokenizer, folder=None):
     assert found.by_sum == by_sum and found.by_character == by_character
 
 
-def test_a_model_that_is_sure_answers_all():
-    """Bytes that always follow each other: only the right ending is likely."""
+class Successor(torch.nn.Module):
+    """A model of bytes that is sure of one thing: after each byte comes the next one."""
 
-    class Sure(torch.nn.Module):
-        config = GPTConfig(256, 64, 1, 1, 1)
-        weight = torch.nn.Parameter(torch.zeros(1))
+    def __init__(self):
+        super().__init__()
+        self.config, self.weight = GPTConfig(256, 64, 1, 1, 1), torch.nn.Parameter(torch.tensor(20.0))
 
-        def forward(self, idx):
-            return torch.nn.functional.one_hot((idx + 1) % 256, 256) * 20.0
+    def forward(self, idx):
+        return torch.nn.functional.one_hot((idx + 1) % 256, 256) * self.weight
 
-    questions = [Question("xyz", ("!", "#$"), 0)]
-    found = score(Sure(), ByteTokenizer(), questions)
-    assert found.by_sum == [True] and found.by_character == [False]  # " !" follows itself, "#$" follows " " but once
-    assert "1 of 1   100.0 %" in found.lines() and "0 of 1" in found.lines()
+
+def test_sum_and_length_may_disagree():
+    """The ending " !" has one byte that is no successor; " #$%" has two, for three characters."""
+    found = score(Successor(), ByteTokenizer(), [Question("xyz", ("!", "#$%"), 0)])
+    assert found.by_sum == [True] and found.by_character == [False]
+    assert "1 of 1   100.0 %" in found.lines() and "0 of 1     0.0 %" in found.lines()
 
 
 def test_marks_are_taken_out():

@@ -11,9 +11,8 @@ PUT_IN = Law(1.2, 40.0, 0.34, 60.0, 0.28)
 @pytest.fixture
 def runs():
     """Weights and tokens of four budgets and four sizes."""
-    sizes = [
-        ((C / 6 / ratio) ** 0.5, (C / 6 * ratio) ** 0.5) for C in (1e13, 3e13, 9e13, 3e14) for ratio in (80, 30, 12, 5)
-    ]
+    budgets, ratios = (1e13, 3e13, 9e13, 3e14), (80, 30, 12, 5)
+    sizes = [((C / 6 / ratio) ** 0.5, (C / 6 * ratio) ** 0.5) for C in budgets for ratio in ratios]
     return np.array(sizes).T
 
 

@@ -1,6 +1,6 @@
 """The scaling law of chapter 15, its prediction and the run that tests it.
 
-`python -m tools.measure.law OUT corpus runs predict plays`, then `python -m tools.measure.law OUT large python`.
+`python -m tools.measure.law OUT corpus runs predict plays`, then `… OUT large python`.
 
 corpus   Python source as token shards below OUT/corpus, and OUT/manifest.json
 runs     small runs of four budgets of compute; OUT/runs-N.jsonl, a line a run
@@ -92,14 +92,14 @@ def steps_for(budget: float, config: GPTConfig, how: TrainConfig) -> int:
 
 
 def training_of(unit: Unit, config: GPTConfig, how: TrainConfig) -> TrainConfig:
-    """The same rates for all sizes, as Muon's step does not depend on the width; the schedule ends with the run."""
+    """The same rates for all sizes, as Muon's step does not depend on the width; 0 at the end."""
     steps = steps_for(unit.budget, config, how)
     rates = {n: unit.rate * getattr(how, n) for n in ("learning_rate", "muon_learning_rate")}
     return dataclasses.replace(how, max_steps=steps, warmup_steps=steps // 20, seed=unit.seed, **rates)
 
 
 def budget_by(tokens: int) -> float:
-    """The largest small budget: a model with 20 tokens a weight, at ten times this, reads 1.3 times `tokens`."""
+    """The largest small budget: a run of ten times this, 20 tokens a weight, reads 1.3 times `tokens`."""
     return float(f"{0.05 * tokens**2:.1g}")
 
 
@@ -233,7 +233,10 @@ def must_be_the_same(out: Path) -> None:
     """Exit unless the prediction was made for this corpus."""
     predicted = json.loads((out / "prediction.json").read_text(encoding="utf-8"))["corpus"]
     if predicted != corpus_of(out):
-        sys.exit(f"the prediction is for the corpus {predicted[:12]}, here is {corpus_of(out)[:12]}: install the same packages")
+        here = corpus_of(out)[:12]
+        sys.exit(
+            f"the prediction is for the corpus {predicted[:12]}, here is {here}: install the same packages"
+        )
 
 
 def in_processes(part: str, args: argparse.Namespace) -> None:
@@ -256,7 +259,8 @@ def in_processes(part: str, args: argparse.Namespace) -> None:
 def points(rows: list[dict], count: str = "all") -> tuple[np.ndarray, ...]:
     """The weights, tokens and losses of the runs that make the law: first seed, rates as they are."""
     law = [row for row in rows if row["seed"] == 1 and row["rate"] == 1]
-    return tuple(np.array(x, float) for x in zip(*((r["weights"][count], r["tokens"], r["val_loss"]) for r in law), strict=True))
+    table = [(row["weights"][count], row["tokens"], row["val_loss"]) for row in law]
+    return tuple(np.array(table, float).T)
 
 
 def predict(args: argparse.Namespace) -> None:
@@ -325,7 +329,7 @@ def line_through_best(rows: list[dict], budget: float) -> float:
 
 
 def exponents(rows: list[dict]) -> dict[str, list[float]]:
-    """How the best size grows with the compute, by each way of counting weights: exponent, and 90 % of the bootstrap."""
+    """How the best size grows with the compute, by each way of counting: exponent, 90 % of the bootstrap."""
     found = {}
     for count in rows[0]["weights"]:
         law, laws = fit_law(*points(rows, count)), bootstrap(*points(rows, count), times=300)
@@ -354,7 +358,8 @@ def main() -> None:
         if part == "predict":
             predict(args)
         if part == "large" and not (args.out / "prediction.json").exists():
-            parser.error(f"{args.out / 'prediction.json'} is missing: predict before the run that is predicted")
+            missing = args.out / "prediction.json"
+            parser.error(f"{missing} is missing: predict before the run that is predicted")
         if part in ("runs", "plays", "large"):
             in_processes(part, args)
         if part == "python":

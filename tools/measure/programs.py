@@ -52,8 +52,11 @@ def measure_python(corpus: Path, out: Path, tiny: bool) -> None:
     rows = {name: counted(texts) for name, texts in sources.items()}
     print(f"{time.perf_counter() - began:.0f} s: {json.dumps(rows)}", flush=True)
     best = tables["the best table"]
-    about = {"order": best.order, "caution": best.caution, "losses": losses, "python": platform.python_version()}
-    write_json(out / "parses.json", {**about, "val_tokens": len(val_tokens), "rows": rows})
+    about = {"order": best.order, "caution": best.caution, "losses": losses}
+    write_json(
+        out / "parses.json",
+        {**about, "python": platform.python_version(), "val_tokens": len(val_tokens), "rows": rows},
+    )
     kept = {name: texts[:8] for name, texts in sources.items()}
     write_json(out / "samples.json", kept)
 
@@ -88,7 +91,7 @@ def trained(tokenizer: Tokenizer, train_tokens, val_tokens, corpus: Path, out: P
         "train": dataclasses.asdict(how),
     }
     write_json(out / "config.json", settings)
-    print(f"{NAME}: {result.best_val_loss:.4f} at step {result.best_step}, {result.seconds:.0f} s", flush=True)
+    print(f"{NAME}: {result.best_val_loss:.4f} at step {result.best_step}", flush=True)
     kept = for_reading(Checkpoint(best["state"], run.model, how, tokenizer))
     save_checkpoint(out / "checkpoint", kept)
     return kept.build_model().to(DEVICE)  # in half precision, as it is shipped
@@ -111,7 +114,8 @@ def written(model: GPT, tokenizer: Tokenizer, count: int, temperature: float) ->
     generator, found = torch.Generator(DEVICE).manual_seed(1), []
     while len(found) < count:
         start = torch.full((min(500, count), 1), tokenizer.vocab_size - 1, device=DEVICE)
-        ids = generate(writer, start, model.config.block_size - 1, temperature=temperature, generator=generator)
+        length = model.config.block_size - 1
+        ids = generate(writer, start, length, temperature=temperature, generator=generator)
         found += [cut(row, tokenizer) for row in ids[:, 1:].tolist()]
     return found[:count]
 

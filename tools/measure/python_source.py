@@ -45,7 +45,7 @@ def installed() -> list[Path]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """The Python files of a folder; packages that are installed below the standard library are no part of it."""
+    """The Python files of a folder, without packages that are installed below the standard library."""
     found = []
     for place, inside, names in os.walk(folder):
         inside[:] = [d for d in inside if d not in ("site-packages", "dist-packages", "__pycache__")]
@@ -97,7 +97,7 @@ def is_val(sha: str, name: str) -> bool:
 
 
 def learned_tokenizer(documents: dict[str, str], characters: int) -> Tokenizer:
-    """The book's byte-pair encoding of the first training documents, with `<|endoftext|>` as its last token."""
+    """Byte-pair encoding of the first training documents, with `<|endoftext|>` as its last token."""
     texts, length = [], 0
     for sha, text in documents.items():
         if length < characters and not is_val(sha, "stdlib"):
@@ -131,7 +131,7 @@ def write_set(name: str, documents: dict[str, str], out: Path, pool) -> None:
 
 
 def write_corpus(out: Path, tiny: bool = False) -> dict:
-    """Two sets of shards below `out`, of the standard library and of all that is installed, and their manifest."""
+    """Two sets of shards below `out`: the standard library, all that is installed. Returns a manifest."""
     out.mkdir(parents=True, exist_ok=True)
     began, record = time.perf_counter(), {"python": platform.python_version(), "vocab_size": VOCAB}
     with ProcessPoolExecutor(min(24, os.cpu_count()), mp_context=get_context("spawn")) as pool:
@@ -141,7 +141,8 @@ def write_corpus(out: Path, tiny: bool = False) -> dict:
             read = list(pool.map(document_of, paths, chunksize=32))
             found = dict(document for document in read if document)
             documents = without_copies(found)
-            print(f"{time.perf_counter() - began:4.0f} s: {name}: {len(documents)} of {len(paths)} files", flush=True)
+            spent = time.perf_counter() - began
+            print(f"{spent:4.0f} s: {name}: {len(documents)} of {len(paths)} files", flush=True)
             if name == "stdlib":
                 tokenizer = learned_tokenizer(documents, 400_000 if tiny else 4_000_000)
                 tokenizer.save(out / "tokenizer.json")

@@ -236,18 +236,30 @@ def check_moments(seen: list, old: bytes | None, renamed: bool) -> None:
 @exercise(difficulty=2, minutes=15)
 def questions_needed(attempt):
     """attempt(p, q, z) -> the smallest number of questions whose difference is z standard errors."""
-    for p, q, z in ((0.25, 0.30, 1.96), (0.3, 0.33, 2.0), (0.7, 0.25, 3.0), (0.31, 0.295, 2.0), (0.9, 0.5, 1.0)):
+    for p, q, z in (
+        (0.25, 0.30, 1.96),
+        (0.3, 0.33, 2.0),
+        (0.7, 0.25, 3.0),
+        (0.31, 0.295, 2.0),
+        (0.9, 0.5, 1.0),
+    ):
         found = whole_number(attempt(p, q, z), "the number of questions")
         v, d = p * (1 - p) + q * (1 - q), p - q
         exact = z * z * v / (d * d)
         where = f"p={p}, q={q}, z={z}: "
         mistakes = {
-            "the standard error goes with √n: solve |p - q| = z √(v / n) for n, and z is squared": z * v / d**2,
+            "the standard error goes with √n: solve |p - q| = z √(v / n) for n, and z is squared": z
+            * v
+            / d**2,
             "both shares are measured: add both variances": z * z * p * (1 - p) / d**2,
             "that is the other model's variance alone: add both": z * z * q * (1 - q) / d**2,
-            "√(p (1 - p)) is a standard deviation; variances add, standard deviations do not": z * z * (math.sqrt(p * (1 - p)) + math.sqrt(q * (1 - q))) ** 2 / d**2,
+            "√(p (1 - p)) is a standard deviation; variances add, standard deviations do not": z
+            * z
+            * (math.sqrt(p * (1 - p)) + math.sqrt(q * (1 - q))) ** 2
+            / d**2,
             "divide by the square of the difference": z * z * v / abs(d),
-            "each model answers questions of its own: the variance of a difference is the sum, not the mean": exact / 2,
+            "each model answers questions of its own: the variance of a difference is the sum, not the mean": exact
+            / 2,
         }
         right = math.ceil(exact)
         for message, value in mistakes.items():
@@ -262,7 +274,10 @@ def paired(attempt):
     """attempt(first, second) -> McNemar's (b - c) / sqrt(b + c); 0.0 where the answers never differ."""
     rng = random.Random(4)
     cases = [([True, True, True, False, True], [True, False, False, True, True])]
-    cases += [([rng.random() < p for _ in range(40)], [rng.random() < 0.4 for _ in range(40)]) for p in (0.7, 0.2, 0.5)]
+    cases += [
+        ([rng.random() < p for _ in range(40)], [rng.random() < 0.4 for _ in range(40)])
+        for p in (0.7, 0.2, 0.5)
+    ]
     cases.append(([True, False, True], [True, False, True]))
     for first, second in cases:
         pairs = list(zip(first, second, strict=True))

@@ -192,7 +192,7 @@ def needed_by_counting(p, q, z=2.0):
 
 def mcnemar(first, second, *, sign=1, root=True, of=None, zero=True):
     """The paired comparison, with switches for the bugs."""
-    pairs = list(zip(first, second))
+    pairs = list(zip(first, second, strict=True))
     b, c = pairs.count((True, False)), pairs.count((False, True))
     under = len(pairs) if of == "all" else b + c
     if zero and b + c == 0:
@@ -316,7 +316,7 @@ BUGS = {
         "divides by zero": (mcnemar_with(zero=False), "0.0 instead"),
         "without a sign": (lambda *given: abs(mcnemar(*given)), "which one is better"),
         "squared": (lambda *given: mcnemar(*given) ** 2, "square"),
-        "the difference": (lambda first, second: float(sum(first) - sum(second)), "difference of the numbers"),
+        "the difference": (lambda *both: float(sum(both[0]) - sum(both[1])), "difference of the numbers"),
         "nothing": (lambda *given: None, "must be a number"),
     },
 }

@@ -17,7 +17,8 @@ def ending_logprobs(model, context, endings):
 def ending_logprobs(model, context, endings):
     rows = [(context + ending)[-model.config.block_size - 1 :] for ending in endings]
     idx = padded(rows, "cpu")
-    each = -torch.nn.functional.cross_entropy(model(idx[:, :-1]).transpose(1, 2), idx[:, 1:], reduction="none")
+    logits = model(idx[:, :-1]).transpose(1, 2)
+    each = -torch.nn.functional.cross_entropy(logits, idx[:, 1:], reduction="none")
     places = torch.arange(idx.shape[1] - 1)
     ends = torch.tensor([len(row) - 1 for row in rows])[:, None]
     starts = ends - torch.tensor([len(ending) for ending in endings])[:, None]

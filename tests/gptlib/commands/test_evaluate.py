@@ -6,6 +6,7 @@ import re
 import pytest
 from tiny_commands import OWN, ROOT, TEXT, TINY, complaint, losses, run
 
+from gptlib.benchmark import read_hellaswag, score
 from gptlib.checkpoint import latest_checkpoint, load_checkpoint
 from gptlib.data import split
 from gptlib.loss import evaluate
@@ -39,3 +40,14 @@ def test_a_text_that_the_checkpoints_tokenizer_does_not_know(finished, tmp_path,
     (tmp_path / "omega.txt").write_text("Ω" * 100, encoding="utf-8")
     assert run("evaluate", "--checkpoint", latest_checkpoint(finished), "--text", "omega.txt") == 2
     assert "unknown character 'Ω'" in complaint(capsys)
+
+
+def test_hellaswag_by_the_command_line(tmp_path, capsys):
+    sample = ROOT / "data" / "hellaswag" / "sample.jsonl"
+    assert run("evaluate", "--checkpoint", "char-cpu", "--hellaswag", sample) == 0
+    out = capsys.readouterr().out
+    checkpoint = load_checkpoint(ROOT / "data" / "checkpoints" / "char-cpu")
+    found = score(checkpoint.build_model(), checkpoint.tokenizer, read_hellaswag(sample))
+    assert found.lines() in out and "chance is 25 % (sample.jsonl)" in out
+    assert run("evaluate", "--checkpoint", "char-cpu", "--hellaswag", tmp_path / "none.jsonl") == 2
+    assert "cannot be read" in complaint(capsys)
