@@ -9,6 +9,7 @@ from PIL import Image
 
 from gptlib.exercises.notebook import tags_of
 from tools.chapters import ROOT, Chapter, chapters
+from web import figures
 from web.book import read
 from web.page import Pages, anchor, code_of, without_fold
 
@@ -148,8 +149,11 @@ def test_anchors_are_those_of_jupyterlab():
     assert anchor("2 What you will build") == "2-What-you-will-build"
 
 
-def test_every_cell_of_every_chapter_has_its_place(tmp_path):
+def test_every_cell_of_every_chapter_has_its_place(tmp_path, monkeypatch):
     """But for directives, guesses, boards and the navigation no cell is lost; its id is on the page."""
+    monkeypatch.setattr(
+        figures, "smaller", bytes
+    )  # pictures as they are: to make them smaller takes its time
     for chapter in chapters():
         notebook = read(ROOT / f"notebooks/{chapter.stem}.ipynb")
         page = Pages(tmp_path, {}).page(notebook, chapter, "")

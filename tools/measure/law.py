@@ -80,7 +80,8 @@ def shape_of(n_embd: int, vocab_size: int = VOCAB, block_size: int = BLOCK) -> G
 
 def counts(config: GPTConfig) -> dict[str, int]:
     """The weights of a model, counted in three ways. The head is the token table: it is one matrix."""
-    model = GPT(config)
+    with torch.device("meta"):  # sizes alone
+        model = GPT(config)
     every, positions = sum(p.numel() for p in model.parameters()), config.block_size * config.n_embd
     head = config.vocab_size * config.n_embd
     return {"all": every, "blocks": every - positions - head, "blocks and head": every - positions}
