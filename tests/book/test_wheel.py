@@ -18,6 +18,7 @@ LEFT_OUT = (
     "data/readme.png",
     "data/readme.gif",
     "data/plays/arrange.py",
+    "data/hellaswag/*",
     "data/runs/*",
     "data/checkpoints/char-growth.*",
 )
