@@ -56,7 +56,8 @@ def same_as_theirs(model, tokenizer, folder=None):
         other = GPT2LMHeadModel.from_pretrained(folder)
     else:
         sizes = dict(vocab_size=c.vocab_size, n_positions=c.block_size, n_embd=c.n_embd, n_layer=c.n_layer)
-        other = GPT2LMHeadModel(GPT2Config(**sizes, n_head=c.n_head))
+        sizes |= dict(n_head=c.n_head, bos_token_id=None, eos_token_id=None)
+        other = GPT2LMHeadModel(GPT2Config(**sizes))
         other.load_state_dict(model.to_gpt2_state_dict(), strict=False)
         other.tie_weights()
     other, model, questions = other.eval().double(), model.double(), read_hellaswag(SAMPLE)
