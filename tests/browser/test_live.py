@@ -564,7 +564,7 @@ def test_an_edited_prompt_keeps_the_chosen_cell(open_page):
 
 
 def test_row_and_column_are_typed(open_page):
-    """Tab goes from the slider to its field; a number beyond the prompt is the nearest one; none changes nothing."""
+    """Tab goes from the slider to its field; a number beyond the prompt is the nearest one."""
     page = open_page(EXPLORER)
     wait_for(page, "widget?.state")
     page.get_by_label("query (row)", exact=True).focus()
@@ -577,7 +577,7 @@ def test_row_and_column_are_typed(open_page):
     page.keyboard.type("3")
     assert widget_of(page, CHOSEN) == [12, 3]
     assert page.get_by_label("key (column)", exact=True).input_value() == "3"
-    page.get_by_text("query 12 (f), key 3 (E): weight").wait_for()
+    page.get_by_text("query 12 (s), key 3 (E): weight").wait_for()
     row = page.get_by_label("query (row) as a number")
     row.fill("99")
     assert widget_of(page, CHOSEN) == [16, 3] and row.input_value() == "16"
@@ -588,7 +588,7 @@ def test_row_and_column_are_typed(open_page):
 
 
 def test_another_token_or_head_shows_its_largest_weight(open_page):
-    """After a click on a token or a head the line below the matrix tells the key that the row looks at most."""
+    """After a click on a token or a head the line tells the key with the row's largest weight."""
     page = open_page(EXPLORER)
     wait_for(page, "widget?.state")
     click_cell(page, 9, 5)
@@ -624,7 +624,8 @@ def test_a_line_break_is_typed_as_two_characters(open_page):
 
 def test_a_note_stands_above_the_widget(open_page):
     """Where the text's numbers are of the large model, a line says so."""
-    page = open_page(*((PLACES[chapter][cell]["live"], PLACES[chapter][cell]["options"]) for chapter, cell in NOTED))
+    noted = [PLACES[chapter][cell] for chapter, cell in NOTED]
+    page = open_page(*((place["live"], place["options"]) for place in noted))
     page.wait_for_function(READY)
     for place in page.locator(".live").all():
         assert "numbers are of the large model" in place.locator(".live-widget > :first-child").inner_text()
