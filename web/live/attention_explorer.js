@@ -200,8 +200,8 @@
       for (const part of [this.tiles, this.layer.element, this.head.element]) part.hidden = single;
       this.tiles.style.setProperty("--heads", n_head);
       this.pictures = [];
-      const names = Array.from({ length: n_head }, (_, j) => h("span", {}, j ? j : "head 0"));
-      this.tiles.replaceChildren(h("span"), ...names);
+      const names = Array.from({ length: n_head }, (_, j) => h("span", {}, j));
+      this.tiles.replaceChildren(h("span", {}, "head"), ...names);
       for (let i = 0; i < n_layer; i++) {
         this.tiles.append(h("span", {}, i ? i : "layer 0"));
         for (let j = 0; j < n_head; j++) {
