@@ -411,6 +411,10 @@ def wait_for(page, expression: str) -> None:
     )
 
 
+# their text has numbers of the large model; the page opens with the small one
+NOTED = (("05_attention", "a515d738"), ("12_generation", "45ac852e"), ("12_generation", "1972819b"))
+
+
 def test_places_name_widget_cells():
     """Every place is a widget cell of its notebook, with a widget that there is."""
     for chapter, places in PLACES.items():
@@ -514,24 +518,117 @@ def test_drawing_token_by_token(open_page):
     assert page.get_by_role("button", name="One back").is_disabled()
 
 
-def test_a_cell_plays_its_stages(open_page):
-    """A click on a cell chooses query and key, and the stages go by; the arrow keys choose another query."""
-    page = open_page(("attention", {"prompt": "ROMEO:\nBut, soft!"}))
-    wait_for(page, "widget?.state")
+EXPLORER = ("attention", {"prompt": "ROMEO:\nBut, soft!"})  # 17 tokens
+CHOSEN = "[widget.query.value, widget.key.value]"
+
+
+def click_cell(page, query, key, tokens=17):
+    """A click in the middle of a cell of the matrix."""
     matrix = page.locator(".live-matrix canvas")
     side = matrix.bounding_box()["width"]
-    matrix.click(position={"x": side * 5.5 / 17, "y": side * 9.5 / 17})
-    assert widget_of(page, "[widget.query.value, widget.key.value]") == [9, 5]
-    page.get_by_role("button", name="Pause").wait_for()
+    matrix.click(position={"x": side * (key + 0.5) / tokens, "y": side * (query + 0.5) / tokens})
+
+
+def test_a_cell_shows_its_stages(open_page):
+    """A click chooses query and key and shows the first stage; Play plays. The page stays where it is."""
+    page = open_page(EXPLORER)
+    wait_for(page, "widget?.state")
+    page.get_by_role("button", name="softmax", exact=True).click()
+    page.locator(".live-matrix canvas").scroll_into_view_if_needed()
+    before = page.evaluate("scrollY")
+    click_cell(page, 9, 5)
+    assert widget_of(page, CHOSEN) == [9, 5]
+    assert widget_of(page, "[widget.stages.stage, widget.stages.timer ?? null]") == [1, None]
+    page.wait_for_timeout(400)  # a smooth scroll would be under way
+    assert page.evaluate("scrollY") == before
+    page.get_by_role("button", name="Play").click()
     wait_for(page, "widget.stages.stage === 2")
-    page.get_by_role("button", name="values", exact=True).click()
-    assert widget_of(page, "[widget.stages.stage, widget.stages.timer]") == [5, None]
-    page.locator(".live-chosen-tokens [aria-pressed=true]").press("ArrowRight")
-    assert widget_of(page, "widget.query.value") == 10
+    click_cell(page, 9, 4)
+    assert widget_of(page, "[widget.stages.stage, widget.stages.timer]") == [1, None]
     page.get_by_role("button", name="layer 2, head 1").click()
     assert widget_of(page, "[widget.layer.value, widget.head.value]") == [2, 1]
     page.get_by_label("causal mask").uncheck()
     page.get_by_text("The mask is off").wait_for()
+
+
+def test_an_edited_prompt_keeps_the_chosen_cell(open_page):
+    """The row and key that a reader chose stay, or the nearest that there are."""
+    page = open_page(EXPLORER)
+    wait_for(page, "widget?.state")
+    assert widget_of(page, "widget.query.value") == 16  # nothing chosen: the last query
+    click_cell(page, 9, 5)
+    for prompt, cell in (("ROMEO:\\nBut, softly!", [9, 5]), ("RO", [1, 1]), ("ROMEO, ROMEO", [9, 5])):
+        page.get_by_label("prompt").fill(prompt)
+        wait_for(page, f"widget.state.tokens.length === {len(prompt.replace(chr(92) + 'n', ' '))}")
+        assert widget_of(page, CHOSEN) == cell
+
+
+def test_row_and_column_are_typed(open_page):
+    """Tab goes from the slider to its field; a number beyond the prompt is the nearest one."""
+    page = open_page(EXPLORER)
+    wait_for(page, "widget?.state")
+    page.get_by_label("query (row)", exact=True).focus()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("12")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("3")
+    assert widget_of(page, CHOSEN) == [12, 3]
+    assert page.get_by_label("key (column)", exact=True).input_value() == "3"
+    page.get_by_text("query 12 (s), key 3 (E): weight").wait_for()
+    row = page.get_by_label("query (row) as a number")
+    row.fill("99")
+    assert widget_of(page, CHOSEN) == [16, 3] and row.input_value() == "16"
+    row.fill("")
+    assert widget_of(page, CHOSEN) == [16, 3]
+    row.blur()
+    assert row.input_value() == "16"
+
+
+def test_another_token_or_head_shows_its_largest_weight(open_page):
+    """After a click on a token or a head the line tells the key with the row's largest weight."""
+    page = open_page(EXPLORER)
+    wait_for(page, "widget?.state")
+    click_cell(page, 9, 5)
+
+    def told_the_largest(query, layer, head):
+        row = widget_of(page, f"Array.from(widget.state.weights[{layer}][{head}][{query}])")
+        assert widget_of(page, CHOSEN) == [query, int(np.argmax(row))]
+        assert page.locator(".live-told").inner_text().startswith(f"query {query} (")
+        assert f"weight {100 * max(row):.1f} %" in page.locator(".live-told").inner_text()
+
+    page.get_by_role("button", name="layer 2, head 1").click()
+    told_the_largest(9, 2, 1)
+    page.locator(".live-chosen-tokens button").nth(11).click()
+    told_the_largest(11, 2, 1)
+    page.locator(".live-chosen-tokens [aria-pressed=true]").press("ArrowRight")
+    told_the_largest(12, 2, 1)
+    page.get_by_label("head", exact=True).select_option(index=0)
+    told_the_largest(12, 2, 0)
+
+
+def test_a_line_break_is_typed_as_two_characters(open_page):
+    """A tab or a backslash in a prompt is no character of the model: the message says what to type."""
+    page = open_page(EXPLORER, ("playground", {}), ("sampler", {}))
+    page.wait_for_function(READY)
+    for prompt, named in (("ROMEO:\t", "⇥"), ("ROMEO:\\", "\\")):
+        for place in page.locator(".live").all():
+            place.get_by_label("prompt").fill(prompt)
+            place.get_by_label("prompt").press("Enter")
+            message = place.locator(".live-message")
+            message.get_by_text(f"unknown character '{named}' at position 6").wait_for()
+            assert "In this field, \\n stands for a line break" in message.inner_text()
+
+
+def test_a_note_stands_above_the_widget(open_page):
+    """Where the text's numbers are of the large model, a line says so."""
+    noted = [PLACES[chapter][cell] for chapter, cell in NOTED]
+    page = open_page(*((place["live"], place["options"]) for place in noted))
+    page.wait_for_function(READY)
+    for place in page.locator(".live").all():
+        assert "numbers are of the large model" in place.locator(".live-widget > :first-child").inner_text()
 
 
 def test_motion_is_left_out_where_a_reader_wants_none(open_page):

@@ -2,8 +2,9 @@
 // The attention explorer: which keys each query looks at, in every head, for a prompt that the reader edits. A head's
 // tile is a button; a cell of the chosen head's matrix shows the stages that lead to its weight.
 {
-  const { Widget, AttentionStages, h, row, slider, choice, text_field, checkbox } = Live;
-  const { model_choice, trained_model, attention_weights, causal_mask, softmax, sum, visible, rgb, pause } = Live;
+  const { Widget, AttentionStages, h, row, slider_with_field, choice, text_field, checkbox } = Live;
+  const { model_choice, trained_model, attention_weights, causal_mask, softmax, sum, argmax } = Live;
+  const { ids_of_typed, visible, rgb, pause } = Live;
 
   const MAX_TOKENS = 64;
   // matplotlib's colour map cividis, from dark (0) to bright (1)
@@ -74,7 +75,7 @@
 
   /** For a trained GPT: a text's tokens, and each layer's queries, keys and values of the first MAX_TOKENS. */
   async function vectors_of_model({ model, tokenizer }, text, signal) {
-    const ids = tokenizer.encode(text);
+    const ids = ids_of_typed(tokenizer, text);
     const found = [[], [], []];
     let x = model.embed(ids.slice(0, MAX_TOKENS));
     for (const block of model.h) {
@@ -114,17 +115,24 @@
     /** `vectors_of(text, signal)` gives tokens, and queries, keys, values [n_layer][n_head][T][head_size]. */
     constructor(place, prompt, trained, vectors_of) {
       super(place, "attention");
-      const anew = () => this.recompute(), redraw = () => this.redraw();
+      const anew = () => this.recompute(), redraw = () => this.redraw(), another_head = () => this.follow();
+      this.chosen = { query: null, key: null }; // null: the last query, and the key with the largest weight
       this.vectors_of = vectors_of ?? ((text, signal) => vectors_of_model(this.model.trained, text, signal));
       this.prompt = text_field("prompt", { value: prompt, on: anew });
-      this.model = trained && model_choice(this, trained, anew);
-      this.layer = choice("layer", { value: 0, options: [["0", 0]], on: redraw });
-      this.head = choice("head", { value: 0, options: [["0", 0]], on: redraw });
+      this.model = trained && model_choice(this, trained, () => {
+        this.chosen.key = null;
+        anew();
+      });
+      this.layer = choice("layer", { value: 0, options: [["0", 0]], on: another_head });
+      this.head = choice("head", { value: 0, options: [["0", 0]], on: another_head });
       const ways = [["weights", false], ["weights ÷ uniform", true]];
       this.show_as = choice("show", { value: false, options: ways, on: redraw });
       this.mask = checkbox("causal mask", { value: true, on: anew });
-      this.query = slider("query (row)", { value: 0, min: 0, max: 0, on: redraw });
-      this.key = slider("key (column)", { value: 0, min: 0, max: 0, on: redraw });
+      const only = { value: 0, min: 0, max: 0 };
+      this.query = slider_with_field("query (row)", { ...only, on: () => this.choose_row() });
+      this.key = slider_with_field("key (column)", {
+        ...only, on: () => this.choose_cell(this.query.value, this.key.value),
+      });
       this.stages = new AttentionStages();
       this.lay_out();
       this.recompute();
@@ -174,18 +182,12 @@
       return state;
     }
 
-    /** Let the controls offer what there is: layers and heads, queries and keys. */
+    /** Let the controls offer what there is: layers and heads. */
     adapt(state) {
-      const n_layer = state.weights.length, n_head = state.weights[0].length, T = state.tokens.length;
+      const n_layer = state.weights.length, n_head = state.weights[0].length;
       for (const [control, n] of [[this.layer, n_layer], [this.head, n_head]]) {
         const options = Array.from({ length: n }, (_, i) => [String(i), i]);
         control.offer(options, control.value < n ? control.value : 0);
-      }
-      if (T !== this.state?.tokens.length) {
-        const last = state.weights[this.layer.value][this.head.value][T - 1];
-        this.query.max = this.key.max = T - 1;
-        this.query.value = T - 1;
-        this.key.value = last.indexOf(Math.max(...last));
       }
       if (n_layer !== this.state?.weights.length || n_head !== this.state?.weights[0].length) {
         this.lay_tiles(n_layer, n_head);
@@ -198,8 +200,8 @@
       for (const part of [this.tiles, this.layer.element, this.head.element]) part.hidden = single;
       this.tiles.style.setProperty("--heads", n_head);
       this.pictures = [];
-      const names = Array.from({ length: n_head }, (_, j) => h("span", {}, j ? j : "head 0"));
-      this.tiles.replaceChildren(h("span"), ...names);
+      const names = Array.from({ length: n_head }, (_, j) => h("span", {}, j));
+      this.tiles.replaceChildren(h("span", {}, "head"), ...names);
       for (let i = 0; i < n_layer; i++) {
         this.tiles.append(h("span", {}, i ? i : "layer 0"));
         for (let j = 0; j < n_head; j++) {
@@ -216,17 +218,35 @@
     choose(layer, head) {
       this.layer.value = layer;
       this.head.value = head;
+      this.follow();
+    }
+
+    /** Show the key with the largest weight, of this query or of the one that is chosen. */
+    follow(query = this.chosen.query) {
+      this.chosen = { query, key: null };
       this.redraw();
     }
 
-    /** Show how this query comes to its weight for this key: the stages play, unless the reader wants no motion. */
-    choose_cell(query, key) {
-      this.query.value = query;
-      this.key.value = key;
+    /** Show the query of the slider; a key that the reader chose stays. */
+    choose_row() {
+      this.chosen.query = this.query.value;
       this.redraw();
-      const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-      if (!still) this.stages.play();
-      this.stages.element.scrollIntoView({ block: "nearest", behavior: still ? "auto" : "smooth" });
+    }
+
+    /** Show how this query comes to its weight for this key, from the first stage on. */
+    choose_cell(query, key) {
+      this.chosen = { query, key };
+      this.stages.rewind();
+      this.redraw();
+    }
+
+    /** Set query and key to what is chosen, or the nearest that the prompt has. */
+    place_cell() {
+      const { tokens, weights } = this.state, last = tokens.length - 1;
+      this.query.max = this.key.max = last;
+      this.query.value = this.chosen.query ?? last;
+      const of_keys = weights[this.layer.value][this.head.value][this.query.value];
+      this.key.value = this.chosen.key ?? argmax(of_keys);
     }
 
     /** The query and key below the pointer. */
@@ -255,8 +275,7 @@
       const by = { ArrowLeft: -1, ArrowUp: -1, ArrowRight: 1, ArrowDown: 1 }[event.key];
       if (!by) return;
       event.preventDefault();
-      this.query.value += by;
-      this.redraw();
+      this.follow(Math.min(Math.max(this.query.value + by, 0), this.chips.length - 1));
       this.chips[this.query.value].focus();
     }
 
@@ -265,6 +284,7 @@
     }
 
     show_state() {
+      this.place_cell();
       const { state } = this, layer = this.layer.value, head = this.head.value, T = state.tokens.length;
       const against = this.show_as.value, weights = state.weights[layer][head];
       for (const { tile, canvas, i, j } of this.pictures) {
@@ -302,7 +322,7 @@
     show_tokens() {
       if (this.chips?.length !== this.state.tokens.length) {
         this.chips = this.state.tokens.map((_, i) =>
-          h("button", { type: "button", onclick: () => ((this.query.value = i), this.redraw()) }, h("b"), h("small")),
+          h("button", { type: "button", onclick: () => this.follow(i) }, h("b"), h("small")),
         );
         this.tokens.replaceChildren(...this.chips);
       }

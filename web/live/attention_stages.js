@@ -138,6 +138,12 @@
       this.redraw();
     }
 
+    /** Begin with the first stage at the next `show_cell`; what plays ends. */
+    rewind() {
+      this.pause();
+      this.stage = 1;
+    }
+
     /** One stage after the other, from the first. */
     play() {
       this.go(1);

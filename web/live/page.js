@@ -58,6 +58,45 @@
     };
   }
 
+  /** A slider over whole numbers, with a field to type one: { element, value, max }. */
+  function slider_with_field(name, { value, min, max, on }) {
+    const id = `live-${controls++}`, limits = { min, max, step: 1, value };
+    const range = h("input", { type: "range", id, ...limits });
+    const field = h("input", {
+      type: "number", "aria-label": `${name} as a number`, inputmode: "numeric", ...limits,
+    });
+    const write = () => {
+      if (field.value !== range.value) field.value = range.value;
+    };
+    range.addEventListener("input", () => {
+      write();
+      on();
+    });
+    field.addEventListener("input", () => {
+      if (field.value === "") return; // the reader is about to type
+      range.value = field.value; // the nearest number that there is
+      on();
+    });
+    field.addEventListener("change", write);
+    return {
+      element: h("div", { class: "live-control" }, h("label", { for: id }, name), range, field),
+      get value() {
+        return Number(range.value);
+      },
+      set value(next) {
+        range.value = next;
+        write();
+      },
+      get max() {
+        return Number(range.max);
+      },
+      set max(next) {
+        range.max = field.max = next;
+        write();
+      },
+    };
+  }
+
   /** A field for a whole number. */
   function whole_number(name, { value, min, max, on }) {
     const id = `live-${controls++}`;
@@ -148,6 +187,6 @@
   const top_k_choice = (on) => choice("top-k", { value: null, options: TOP_K, on });
   const seed_field = (on) => whole_number("seed", { value: 1, min: 0, max: 2 ** 31 - 1, on });
 
-  Object.assign(Live, { h, svg, slider, whole_number, text_field, choice, checkbox, button, row });
+  Object.assign(Live, { h, svg, slider, slider_with_field, whole_number, text_field, choice, checkbox, button, row });
   Object.assign(Live, { temperature_slider, top_k_choice, seed_field });
 }

@@ -11,14 +11,14 @@
   }
 
   class PictureSlider extends Widget {
-    constructor(place, frames, { control, note }) {
+    constructor(place, frames, { control }) {
       super(place, "picture-slider");
       const show = (i) => this.frames[i].label;
       this.frames = frames;
       this.position = slider(control, { value: 0, min: 0, max: frames.length - 1, show, on: () => this.redraw() });
       this.image = h("img");
       this.page = h("div", { class: "live-picture-page" });
-      this.show(h("p", { class: "live-note" }, note), this.position, this.image, this.page);
+      this.show(this.position, this.image, this.page);
       this.redraw();
       for (const { file } of frames) new Image().src = folder + file; // the slider moves without waiting
     }

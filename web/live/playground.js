@@ -1,7 +1,7 @@
 "use strict";
 // The playground: a model continues the reader's prompt, and its text appears while it is generated.
 {
-  const { Widget, Generator, h, row, button, slider, text_field, model_choice, trained_model, stream } = Live;
+  const { Widget, Generator, h, row, button, slider, text_field, model_choice, trained_model, stream, ids_of_typed } = Live;
   const { temperature_slider, top_k_choice, seed_field } = Live;
 
   class Playground extends Widget {
@@ -59,7 +59,7 @@
       try {
         if (!prompt) throw new Error("the prompt is empty: give the model at least one character to go on from");
         this.say("");
-        for await (const id of stream(model, tokenizer.encode(prompt), length, settings)) {
+        for await (const id of stream(model, ids_of_typed(tokenizer, prompt), length, settings)) {
           this.text += tokenizer.decode([id]);
           this.redraw_text(prompt, length);
         }

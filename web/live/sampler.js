@@ -3,7 +3,7 @@
 // once for each text; a new setting only filters the same logits.
 {
   const { Widget, Generator, h, row, button, slider, text_field, model_choice, trained_model } = Live;
-  const { softmax, sum, probabilities, draw, logits_from_model, visible, percent } = Live;
+  const { softmax, sum, probabilities, draw, logits_from_model, ids_of_typed, visible, percent } = Live;
   const { temperature_slider, top_k_choice, seed_field } = Live;
 
   const SHOWN = 12; // tokens, the most probable ones
@@ -117,7 +117,7 @@
     async state_of_prompt(signal) {
       const prompt = this.prompt.value;
       if (!prompt) throw new Error("the prompt is empty: give the model at least one character to go on from");
-      const ids = this.tokenizer.encode(prompt);
+      const ids = ids_of_typed(this.tokenizer, prompt);
       const state = await this.state_of(ids, signal);
       this.prompt_length = ids.length;
       return state;

@@ -15,7 +15,7 @@
         const id = this.id.get(character);
         if (id === undefined) {
           throw new Error(
-            `unknown character '${character}' at position ${place}: this model knows ${this.vocab_size} characters, ` +
+            `unknown character '${Live.visible(character)}' at position ${place}: this model knows ${this.vocab_size} characters, ` +
               `${JSON.stringify(this.characters.join(""))}`,
           );
         }

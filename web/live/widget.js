@@ -16,9 +16,11 @@
       place.widget = this;
     }
 
-    /** Put the widget into the place of the static figure. */
+    /** Put the widget into the place of the static figure, below the note that the page has for it. */
     show(...parts) {
-      this.frame.replaceChildren(...parts.map((part) => part.element ?? part));
+      const { note } = JSON.parse(this.place.dataset.options || "{}");
+      const above = note ? [h("p", { class: "live-note" }, note)] : [];
+      this.frame.replaceChildren(...above, ...parts.map((part) => part.element ?? part));
       this.place.replaceChildren(this.frame);
     }
 

@@ -21,6 +21,16 @@
   /** The text that a one-line field stands for: the inverse of `typed`. */
   const untyped = (field) => field.replaceAll("\\n", "\n");
 
+  /** The ids of what a one-line field stands for. The error at a tab or a backslash says how to type a line break. */
+  function ids_of_typed(tokenizer, text) {
+    try {
+      return tokenizer.encode(text);
+    } catch (error) {
+      if (/[\t\\]/.test(text)) error.message += ". In this field, \\n stands for a line break";
+      throw error;
+    }
+  }
+
   /** One decimal; a small p above 0 is "< 0.1 %", not "0.0 %". */
   function percent(p) {
     if (p === 0) return "0 %";
@@ -51,5 +61,5 @@
   /** Red, green and blue of a colour's six hexadecimal digits. */
   const rgb = (hex) => [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16));
 
-  Object.assign(Live, { rgb, visible, typed, untyped, percent, number, general, signed });
+  Object.assign(Live, { rgb, visible, typed, untyped, ids_of_typed, percent, number, general, signed });
 }
