@@ -33,7 +33,7 @@ class Guess:
                 f'<span class="guess-ends"><span>{self.low:,g}</span><span>{self.high:,g}</span></span>'
             )
         return (
-            f'<form class="guess" data-name="{name}"{" data-log" if self.log else ""}>'
+            f'<form class="guess" data-name="{name}" data-unit="{unit}"{" data-log" if self.log else ""}>'
             f'<label><span class="guess-title">Your guess</span> {name}: {field}</label> {unit}'
             f'{slider}<button type="submit">Keep this guess</button>'
             '<p class="guess-said" role="status"></p></form>'

@@ -43,12 +43,10 @@ def opened(browser, site):
     """A function that opens a page of the book by `file://` and fails on errors and outside requests."""
     wrong, contexts = [], []
 
-    def open_page(name: str, width: int = 1280, theme: str = "light", query: str = ""):
-        contexts.append(
-            browser.new_context(
-                viewport={"width": width, "height": 900}, color_scheme=theme, reduced_motion="reduce"
-            )
-        )
+    def open_page(name: str, width: int = 1280, theme: str = "light", query: str = "", touch: bool = False):
+        size = {"width": width, "height": 900}
+        how = {"viewport": size, "color_scheme": theme, "reduced_motion": "reduce", "has_touch": touch}
+        contexts.append(browser.new_context(**how))
         page = contexts[-1].new_page()
         page.on("pageerror", lambda error: wrong.append(f"{name}: {error}"))
         page.on(
@@ -174,6 +172,15 @@ def test_definitions_show_on_hover_and_focus(opened, theme):
     assert "gptlib/layers.py" in tip.inner_text()
     name.click()
     assert "04_layers.html#cell-" in page.url
+
+
+def test_a_first_tap_shows_the_definition_and_a_second_follows_it(opened):
+    page = opened("05_attention", width=390, touch=True)
+    term, tip = page.locator("a.term", has_text="softmax").first, page.get_by_role("tooltip")
+    term.tap()
+    assert "Makes probabilities of logits" in tip.inner_text() and "05_attention" in page.url
+    term.tap()
+    page.wait_for_url("**/glossary.html*")
 
 
 def test_a_guess_is_kept_and_stands_beside_what_was_measured(opened):

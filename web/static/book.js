@@ -76,8 +76,15 @@
     tip = { link, box };
   };
   for (const link of document.querySelectorAll("article a.term, article a.name")) {
-    link.addEventListener("pointerenter", () => show(link));
-    link.addEventListener("pointerleave", leave);
+    let shown = false; // before a finger came down: the first tap shows the definition, the second follows the link
+    link.addEventListener("pointerenter", (event) => event.pointerType !== "touch" && show(link));
+    link.addEventListener("pointerleave", (event) => event.pointerType !== "touch" && leave());
+    link.addEventListener("pointerdown", () => (shown = tip?.link === link));
+    link.addEventListener("click", (event) => {
+      if (event.pointerType !== "touch" || shown || !tips[link.getAttribute("href")]) return;
+      event.preventDefault();
+      show(link);
+    });
     link.addEventListener("focus", () => show(link));
     link.addEventListener("blur", hide);
   }
@@ -116,7 +123,7 @@
     const said = [...measured.querySelectorAll(".guessed")].find((line) => line.dataset.name === name);
     const line = said || make("p", "guessed");
     line.dataset.name = name;
-    line.textContent = `Your guess, ${name}: ${value}`;
+    line.textContent = `Your guess, ${name}: ${value} ${form.dataset.unit}`.trimEnd();
     if (!said) measured.querySelector("summary").after(line);
   };
   for (const form of document.querySelectorAll("form.guess")) {
