@@ -12,7 +12,7 @@ CURVES = (
     "schedule ends at 60",
     "targets not shifted",
 )  # A, B, C, D
-KEYS = ("rate", "zero_grad", "dropout", "few", "same", "schedule", "shift", "next")
+KEYS = ("rate", "zero_grad", "dropout", "few", "clip", "schedule", "shift", "next")
 EVIDENCE = {  # the right key of each curve, and what to look at again
     "A": (
         "few",

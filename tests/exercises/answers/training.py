@@ -136,7 +136,7 @@ BUGS = {
         "A and D exchanged": (with_key(A="shift", D="few"), "nothing else needs"),
         "B is too high a rate": (with_key(B="rate"), "table of single characters"),
         "C is too high a rate": (with_key(C="rate"), "the weights do not"),
-        "D learns by heart": (with_key(D="same"), "find the answer"),
+        "D is clipped": (with_key(D="clip"), "find the answer"),
         "a key of its own": (with_key(D="leak"), "is not in the list"),
         "a list": (lambda: list(RIGHT.values()), "return a dictionary"),
         "one curve left out": (lambda: {"A": "few"}, "A, B, C and D"),
