@@ -25,6 +25,27 @@
 
   let controls = 0; // numbers the controls of a page
 
+  /** What a slider and the number beside it are to a widget: { element, value, max }. */
+  function ranged(name, range, beside, write) {
+    return {
+      element: h("div", { class: "live-control" }, h("label", { for: range.id }, name), range, beside),
+      get value() {
+        return Number(range.value);
+      },
+      set value(next) {
+        range.value = next;
+        write();
+      },
+      get max() {
+        return Number(range.max);
+      },
+      set max(next) {
+        range.max = beside.max = next;
+        write();
+      },
+    };
+  }
+
   /** A slider with its name and value: { element, value, max }. `show` writes the value. */
   function slider(name, { value, min, max, step = 1, show = String, on }) {
     const id = `live-${controls++}`;
@@ -39,23 +60,7 @@
       on();
     });
     write();
-    return {
-      element: h("div", { class: "live-control" }, h("label", { for: id }, name), range, shown),
-      get value() {
-        return Number(range.value);
-      },
-      set value(next) {
-        range.value = next;
-        write();
-      },
-      get max() {
-        return Number(range.max);
-      },
-      set max(next) {
-        range.max = next;
-        write();
-      },
-    };
+    return ranged(name, range, shown, write);
   }
 
   /** A slider over whole numbers, with a field to type one: { element, value, max }. */
@@ -78,23 +83,7 @@
       on();
     });
     field.addEventListener("change", write);
-    return {
-      element: h("div", { class: "live-control" }, h("label", { for: id }, name), range, field),
-      get value() {
-        return Number(range.value);
-      },
-      set value(next) {
-        range.value = next;
-        write();
-      },
-      get max() {
-        return Number(range.max);
-      },
-      set max(next) {
-        range.max = field.max = next;
-        write();
-      },
-    };
+    return ranged(name, range, field, write);
   }
 
   /** A field for a whole number. */
