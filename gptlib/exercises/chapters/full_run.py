@@ -56,6 +56,7 @@ def judge(attempt):
         ("accb", "abc"),
         ("abcbb", "abb"),
         ("abd", "accccc"),
+        ("ac", "abbcbc"),
     ]
     pairs += [(right, left) for left, right in pairs]
     scores = {
@@ -63,6 +64,9 @@ def judge(attempt):
             -fmean(x[1:])
         ),
         "take the mean, not the sum: a long passage has more losses": lambda x: sum(x[1:]),
+        "the first loss is NaN, which is no 0: it counts neither in the sum nor in the number": lambda x: (
+            sum(x[1:]) / len(x)
+        ),
         "take the mean of all losses, not the largest": lambda x: max(x[1:]),
         "take the mean of all losses, not the last one": lambda x: x[-1],
         "you name one side always. The first loss is NaN, and a comparison with NaN is false: leave it out": fmean,

@@ -20,17 +20,22 @@ def check_chunked_loss(chunked_loss):
     Hint: `F.cross_entropy(logits, t, reduction="sum")` adds up instead of taking the mean. Divide once, at the end.
     Hint: `checkpoint(f, h, t, use_reentrant=False)` calls f(h, t) now and again in the backward pass.
     """
+    import weakref
 
     class Largest(torch.utils._python_dispatch.TorchDispatchMode):
-        """The most rows that any tensor with a column for each of the 97 characters has."""
+        """Of the tensors with a column for each of the 97 characters: the most rows of one, and of all at one time."""
 
-        most = 0
+        most, most_at_once, tensors = 0, 0, ()
 
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
             result = func(*args, **(kwargs or {}))
             for t in result if isinstance(result, (tuple, list)) else [result]:
                 if isinstance(t, Tensor) and t.ndim and t.shape[-1] == vocab and t.is_floating_point():
                     self.most = max(self.most, t.numel() // vocab)
+                    self.tensors = [*self.tensors, weakref.ref(t)]
+            self.tensors = [ref for ref in self.tensors if ref() is not None]
+            memory = {ref().untyped_storage().data_ptr(): ref().numel() // vocab for ref in self.tensors}
+            self.most_at_once = max(self.most_at_once, sum(memory.values()))
             return result
 
     vocab, C = 97, 3
@@ -48,6 +53,8 @@ def check_chunked_loss(chunked_loss):
 
         with Largest() as largest, torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
             loss = chunked_loss(hidden, table, targets, rows)
+        is_alive = isinstance(loss, Tensor) and loss.requires_grad
+        expect(is_alive, where + "no gradient comes back: leave the result a tensor, without .item() or .detach()")
         each = F.cross_entropy((hidden @ table.T).detach().flatten(0, 1), targets.flatten(), reduction="none")
         means = torch.stack([chunk.mean() for chunk in each.split(rows)])
         mistakes = {
@@ -65,9 +72,14 @@ def check_chunked_loss(chunked_loss):
         expect(most <= min(rows, B * T), f"{where}logits of {most} positions lie in memory at once: multiply chunk by chunk")
         wide = [shape for shape in kept if shape and shape[-1] == vocab and shape != (C, vocab)]
         expect(not wide, f"{where}logits {list(wide[0]) if wide else ''} are kept for the backward pass: use checkpoint")
-        expect(isinstance(loss, Tensor) and loss.requires_grad, where + "no gradient comes back: leave the result a tensor, without .item() or .detach()")
         grads = torch.autograd.grad(loss, [hidden, table], allow_unused=True)
         right = torch.autograd.grad(F.cross_entropy((hidden @ table.T).flatten(0, 1), targets.flatten()), [hidden, table])
         for name, ours, theirs in zip(("hidden", "table"), grads, right):
             expect(ours is not None, f"{where}{name} gets no gradient")
             expect_close(ours, theirs, where=f"{where}the gradient of {name}: ", rtol=1e-9)
+
+    hidden = torch.randn(4, 16, C, generator=g, dtype=torch.float64).requires_grad_()
+    with Largest() as largest:
+        chunked_loss(hidden, table, torch.randint(vocab, (4, 16), generator=g), 2).backward()
+    at_once = f"logits of {largest.most_at_once} positions lie in memory at once in the backward pass"
+    expect(largest.most_at_once < 32, f"64 positions, rows=2: {at_once}: checkpoint each chunk by itself")

@@ -66,6 +66,11 @@ BUGS = {
         "NaN kept, the other side first": (judged_by(statistics.fmean, ("right", "left")), "NaN"),
         "the largest loss": (judged_by(lambda losses: max(losses[1:])), "not the largest"),
         "the last loss": (judged_by(lambda losses: losses[-1]), "not the last"),
+        "NaN left out of the sum, not of the number": (
+            judged_by(lambda x: sum(x[1:]) / len(x)),
+            "nor in the number",
+        ),
+        "NaN as 0": (judged_by(lambda x: statistics.fmean([0.0, *x[1:]])), "which is no 0"),
         "the length": (
             lambda of, left, right: "left" if len(left) > len(right) else "right",
             "both passages",

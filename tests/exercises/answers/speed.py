@@ -254,6 +254,10 @@ BUGS = {
         "drops the kinds that stay": (step_with(keep_unnamed=False), "stay as they are"),
         "takes the faster ones away": (step_with(divide=False), "does not vanish"),
         "one factor for all kernels": (step_with(all_kernels=True), "belongs to its kind"),
+        "one kernel of each kind": (
+            lambda kernels, *given: step_with()(list(dict(kernels).items()), *given),
+            "both count",
+        ),
         "names the wrong one": (step_with(swapped=True), "decides, you say"),
         "only the milliseconds": (lambda *given: step_with()(*given)[0], "2 values"),
         "nothing gets faster": (

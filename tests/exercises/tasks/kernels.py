@@ -48,5 +48,14 @@ BUGS = {
             "return checkpoint(next_token_loss, hidden, table, targets, use_reentrant=False)",
             "chunk by chunk",
         ),
+        (
+            "return sum(checkpoint(summed, h, t, use_reentrant=False) for h, t in chunks) / targets.numel()",
+            "chunks = list(chunks)\n"
+            "    total = lambda hidden: sum(summed(h, t) for h, t in zip(hidden.flatten(0, 1).split(rows), "
+            "targets.flatten().split(rows)))\n"
+            "    return checkpoint(total, hidden, use_reentrant=False) / targets.numel()",
+            "checkpoint each chunk by itself",
+        ),
+        (" / targets.numel()", ".item() / targets.numel()", "without .item()"),
     ],
 }
