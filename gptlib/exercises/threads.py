@@ -9,12 +9,18 @@ from gptlib.exercises.checker import NotYet, expect
 
 
 class Sent:
-    """A message on its way. What is sent is copied at once; a backend reads it until `wait` returns."""
+    """A message on its way. What is sent is copied at once; a backend reads it until `wait` returns.
 
-    def __init__(self, tensor):
-        self.tensor, self.copy, self.waited = tensor, tensor.detach().clone(), False
+    `wait` returns when the other process has received, as it may do with a backend.
+    """
+
+    def __init__(self, tensor, hall: "Hall", rank: int):
+        self.tensor, self.copy, self.hall, self.rank = tensor, tensor.detach().clone(), hall, rank
+        self.waited = self.taken = False
 
     def wait(self) -> None:
+        with self.hall.lock:
+            self.hall.until(self.rank, lambda: self.taken)
         expect(
             self.waited or torch.equal(self.tensor, self.copy),
             "a tensor is changed while it is sent: wait() first",
@@ -36,8 +42,8 @@ class ThreadRanks:
         expect(to != self.rank, f"process {to} sends to itself")
         self.bytes_sent += tensor.numel() * tensor.element_size()
         self.places.add(to)
-        self.requests.append(Sent(tensor))
-        self.hall.put((self.rank, to), self.requests[-1].copy.clone())
+        self.requests.append(Sent(tensor, self.hall, self.rank))
+        self.hall.put((self.rank, to), self.requests[-1])
         return self.requests[-1]
 
     def receive(self, tensor, source):
@@ -48,6 +54,8 @@ class ThreadRanks:
         found = self.hall.take(self.rank, (source, self.rank))
         sizes = f"process {self.rank} has room for {tensor.numel()} numbers, process {source} sends {found.numel()}"
         expect(tensor.shape == found.shape, sizes)
+        kinds = f"process {self.rank} has room for {tensor.dtype}, process {source} sends {found.dtype}"
+        expect(tensor.dtype == found.dtype, kinds)
         with torch.no_grad():
             tensor.copy_(found)
 
@@ -92,7 +100,10 @@ class Hall:
     def take(self, rank: int, key):
         with self.lock:
             self.until(rank, lambda: bool(self.boxes[key]))
-            return self.boxes[key].popleft()
+            message = self.boxes[key].popleft()
+            message.taken = True
+            self.lock.notify_all()
+            return message.copy.clone()
 
     def meet(self, rank: int, name: str, value) -> list:
         with self.lock:
@@ -113,9 +124,8 @@ class Hall:
             if there <= self.waits.keys() and not any(self.waits[r]() for r in there):
                 self.stuck = True
                 self.lock.notify_all()
-            expect(
-                not self.stuck, "the processes wait for each other for ever: one waits for what none sends"
-            )
+            for_what = "one waits for what none sends, or for its own request before it has received"
+            expect(not self.stuck, f"the processes wait for each other for ever: {for_what}")
             self.lock.wait(1.0)
         del self.waits[rank]
 
@@ -147,6 +157,6 @@ def in_threads(n: int, work) -> tuple[list, list[ThreadRanks]]:
         raise min(errors, key=lambda entry: entry[:2])[2]
     unread = sum(map(len, hall.boxes.values()))
     waited = all(request.waited for rank in ranks for request in rank.requests)
-    expect(waited, "a request is never waited for: call its wait() before the tensor may change")
     expect(not unread, f"{unread} messages are sent and never received")
+    expect(waited, "a request is never waited for: call its wait() before the tensor may change")
     return found, ranks

@@ -1,6 +1,7 @@
 """Chapter 12 in JupyterLab: the next-token sampler follows the reader."""
 
 import pytest
+from playwright.sync_api import expect
 
 
 @pytest.mark.stress
@@ -25,7 +26,9 @@ def test_generation_runs_and_its_sampler_follows_the_reader(notebook):
     sampler.get_by_text("◀ drawn").wait_for(timeout=30_000)
     sampler.locator("button:has-text('Continue with t')").click()
     sampler.locator("div:text-matches('I will not')").first.wait_for(timeout=30_000)
-    sampler.locator("button:text-is('␣')").click()  # a token's own button
+    space = sampler.locator("button:text-is('␣')")
+    expect(space).to_have_count(1, timeout=30_000)  # rows change one after the other
+    space.click()  # a token's own button
     sampler.locator("button:has-text('One back')").focus()
     page.keyboard.press("Enter")  # the keyboard presses buttons, too
     sampler.locator("select").select_option("3")

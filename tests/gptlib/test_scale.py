@@ -118,6 +118,7 @@ def changes_what_is_sent(ranks):
     message = torch.zeros(2)
     request = ranks.send(message, 1 - ranks.rank)
     message += 1
+    ranks.receive(torch.zeros(2), 1 - ranks.rank)
     request.wait()
 
 
@@ -127,7 +128,19 @@ def never_waits(ranks):
 
 
 def is_never_read(ranks):
+    ranks.send(torch.zeros(1), 1 - ranks.rank)
+
+
+def waits_before_it_receives(ranks):
     ranks.send(torch.zeros(1), 1 - ranks.rank).wait()
+    ranks.receive(torch.zeros(1), 1 - ranks.rank)
+
+
+def sends_another_type(ranks):
+    if ranks.rank:
+        ranks.send(torch.zeros(1, dtype=torch.float64), 0).wait()
+    else:
+        ranks.receive(torch.zeros(1), 1)
 
 
 def ends_early(ranks):
@@ -144,6 +157,8 @@ def ends_early(ranks):
         (changes_what_is_sent, "changed while it is sent"),
         (never_waits, "never waited for"),
         (is_never_read, "never received"),
+        (waits_before_it_receives, "its own request before it has received"),
+        (sends_another_type, "room for torch.float32, process 1 sends torch.float64"),
         (ends_early, "for ever"),
         (lambda ranks: ranks.send(torch.zeros(1), 5), "there is no process 5"),
         (lambda ranks: ranks.send(torch.zeros(1), ranks.rank), "sends to itself"),

@@ -74,6 +74,8 @@ BUGS = {
         ("chunks[(rank - step) % n]", "chunks[rank]", "sums"),
         ("ranks.receive(received, (rank - 1) % n)", "ranks.receive(received, (rank + 1) % n)", "for ever"),
         ("(rank + 1) % n)\n", "rank + 1)\n", "there is no process"),
+        ("(rank + 1) % n)\n", "(rank + 1) % n)\n        request.wait()\n", "before it has received"),
+        ("torch.empty_like(into)", "torch.empty(into.shape)", "room for torch.float32"),
         ("(rank - step - 1) % n", "(rank - step) % n", ""),
     ],
     "average_gradients": [
