@@ -157,6 +157,10 @@ class Watched(list):
         self.read = True
         return super().__iter__()
 
+    def __radd__(self, other):  # sum(parts, [])
+        self.read = True
+        return other + list(self)
+
 
 @exercise(difficulty=2, minutes=15)
 def write_whole(attempt):

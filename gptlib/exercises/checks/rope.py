@@ -16,11 +16,11 @@ from gptlib.exercises.checker import expect
 def check_rope_tables(rope_tables):
     """Pair i turns by base^(-2i/head_size) radians a position.
 
-    Hint: `torch.arange(0, head_size, 2) / head_size` holds the numbers 2i/head_size.
+    Hint: `torch.arange(0, head_size, 2, device=positions.device) / head_size` holds the numbers 2i/head_size.
     Hint: the angle is the position times the speed: `positions[:, None] * speeds` is [T, head_size/2].
     Hint: return `angles.cos(), angles.sin()`.
     """
-    for positions, head_size, base in ((torch.arange(5), 4, 100.0), (torch.tensor([0, 3, 50]), 8, None), (torch.tensor([7]), 2, 9.0)):
+    for positions, head_size, base in ((torch.arange(5), 6, 50.0), (torch.tensor([0, 3, 50]), 8, None), (torch.tensor([7]), 2, 9.0)):
         found = rope_tables(positions, head_size) if base is None else rope_tables(positions, head_size, base)
         base, half, T = base or 10_000.0, head_size // 2, len(positions)
         expect(isinstance(found, (tuple, list)) and len(found) == 2, "return two tensors: cosine and sine")
@@ -32,6 +32,7 @@ def check_rope_tables(rope_tables):
             "the angle of pair i is position · base^(-2i/head_size): yours has i/head_size": (at * base ** (-i / head_size)).cos(),
             "pair i turns slower than the first: the exponent is negative": (at * base ** (2 * i / head_size)).cos(),
             "the angles are the same at each position: multiply by it": (base ** (-2 * i / head_size)).cos().expand(T, half),
+            "`base` is not used": (at * 10_000.0 ** (-2 * i / head_size)).cos(),
             "2i is divided by head_size, not by the number of pairs": (at * base ** (-2 * i / half)).cos(),
             "position 0 does not turn: count from 0": ((at + 1) * base ** (-2 * i / head_size)).cos(),
             "that is the sine: the cosine comes first": right.sin(),
@@ -39,6 +40,12 @@ def check_rope_tables(rope_tables):
         where = f"head_size={head_size}, base={base:g}: "
         expect_close(cos, right.cos(), mistakes, where + "the cosine: ")
         expect_close(sin, right.sin(), {"the sine has the wrong sign": -right.sin()}, where + "the sine: ")
+
+    try:
+        elsewhere = rope_tables(torch.arange(3, device="meta"), 4)[0].device.type
+    except RuntimeError:
+        elsewhere = "cpu"
+    expect(elsewhere == "meta", "the tables must lie where `positions` does: give new tensors device=positions.device")
 
 
 def check_rotate(rotate):

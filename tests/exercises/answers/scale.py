@@ -262,6 +262,7 @@ BUGS = {
             lambda parts, a, b: [i for part in parts for i in part][a:b],
             "you read it",
         ),
+        "adds all together first": (lambda parts, a, b: sum(parts, start=[])[a:b], "you read it"),
         "slices every shard": (span_with(all_shards=True), "you read it"),
         "reads one shard too many": (span_of_one_shard_more, "you read it"),
         "stops at the first shard's end": (span_with(last=False), "end of a shard"),

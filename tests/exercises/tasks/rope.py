@@ -5,7 +5,8 @@ RIGHT = {
         """
 def rope_tables(positions, head_size, base=10_000.0):
     pairs = [base ** (-2 * i / head_size) for i in range(head_size // 2)]
-    angles = torch.outer(positions.double(), torch.tensor(pairs, dtype=torch.float64))
+    pairs = torch.tensor(pairs, dtype=torch.float64, device=positions.device)
+    angles = torch.outer(positions.double(), pairs)
     return torch.cos(angles).float(), torch.sin(angles).float()
 """,
     ],
@@ -31,6 +32,8 @@ BUGS = {
     "rope_tables": [
         ("torch.arange(0, head_size, 2, ", "torch.arange(0, head_size // 2, 1, ", "yours has i/head_size"),
         ("(1.0 / base**share)", "base**share", "negative"),
+        ("base**share", "10_000.0**share", "is not used"),
+        (", device=positions.device", "", "device=positions.device"),
         ("positions[:, None] * ", "torch.ones(len(positions), 1) * ", "multiply by it"),
         ("positions[:, None]", "(positions + 1)[:, None]", "count from 0"),
         (
