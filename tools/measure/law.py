@@ -1,6 +1,6 @@
 """The scaling law of chapter 15, its prediction and the run that tests it.
 
-`python -m tools.measure.law OUT corpus runs predict plays`, then `… OUT large python`.
+`python -m tools.measure.law OUT corpus runs predict plays`, then `… OUT large python gpt2`.
 
 corpus   Python source as token shards below OUT/corpus, and OUT/manifest.json
 runs     small runs of four budgets of compute; OUT/runs-N.jsonl, a line a run
@@ -10,6 +10,7 @@ predict  the law of the small runs, and what it predicts for ten times and thirt
          runs above the smallest budget
 large    the runs that were predicted; OUT/large-N.jsonl. Refused without a prediction
 python   the preset python-gpu on the standard library, and how many of its samples parse; OUT/python
+gpt2     gpt2-124m on all of the corpus, by all GPUs under torchrun, and its samples; OUT/gpt2-124m
 
 A part that is done is not done again; runs that are recorded are not made again. One process per GPU. After
 --limit-s seconds no new run begins.
@@ -40,10 +41,10 @@ from gptlib.speed import CapturedStep, fused_step
 from gptlib.training import train
 from tools.files import write_json
 from tools.measure import DEVICE, characters, command_line
-from tools.measure.programs import measure_python
+from tools.measure.programs import measure_gpt2, measure_python
 from tools.measure.python_source import VOCAB, write_corpus
 
-PARTS = ("corpus", "runs", "plays", "predict", "large", "python")
+PARTS = ("corpus", "runs", "plays", "predict", "large", "python", "gpt2")
 BLOCK = 256
 WIDTHS = (32, 48, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384, 448, 512)
 RATIOS = (80, 30, 12, 5)  # tokens for each weight: what the sizes of a budget are chosen by
@@ -365,6 +366,8 @@ def main() -> None:
             in_processes(part, args)
         if part == "python":
             measure_python(args.out / "corpus", args.out / "python", args.tiny)
+        if part == "gpt2":
+            measure_gpt2(args.out / "corpus", args.out / "gpt2-124m", args.tiny)
         print(f"{part}: {time.time() - began:.0f} s", flush=True)
 
 

@@ -1,9 +1,13 @@
-"""The part `python` of `tools.measure.law`: the preset python-gpu, and how many samples are Python."""
+"""Parts `python` and `gpt2` of `tools.measure.law`: models that write Python, and how much of it parses."""
 
 import copy
 import dataclasses
 import json
+import os
 import platform
+import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,6 +16,7 @@ import torch
 
 from gptlib.batched import batched_optimizer
 from gptlib.checkpoint import Checkpoint, save_checkpoint
+from gptlib.commands.model import model_named
 from gptlib.decoder import CapturedDecoder
 from gptlib.generation import generate
 from gptlib.gpt import GPT
@@ -27,6 +32,10 @@ from tools.measure import DEVICE
 from tools.measure.run import for_reading
 
 NAME = "python-gpu"
+LENGTH = 255  # tokens of a sample, of every model
+GPT2 = "--train.max-steps 600 --train.warmup-steps 60 --train.eval-interval 100 --train.sample-interval 200"
+GPT2_TINY = "--device cpu --model.n-layer 1 --model.n-head 2 --model.n-embd 32 --model.block-size 256"
+GPT2_TINY += " --train.max-steps 4 --train.batch-size 4 --train.micro-batch-size 2 --train.warmup-steps 1"
 TINY = {"max_steps": 20, "batch_size": 4, "warmup_steps": 2, "eval_interval": 10}
 
 
@@ -97,6 +106,29 @@ def trained(tokenizer: Tokenizer, train_tokens, val_tokens, corpus: Path, out: P
     return kept.build_model().to(DEVICE)  # in half precision, as it is shipped
 
 
+def measure_gpt2(corpus: Path, out: Path, tiny: bool) -> None:
+    """Train `gpt2-124m` on the whole corpus by the command that readers type, on all GPUs; then count."""
+    if (out / "parses.json").exists():
+        return
+    options = GPT2_TINY if tiny else GPT2
+    processes = torch.cuda.device_count() or 2
+    words = f"-m torch.distributed.run --standalone --nproc_per_node {processes}"
+    words += f" -m gptlib train --preset gpt2-124m {options}"
+    shutil.copy(corpus / "tokenizer.json", corpus / "installed")  # a set of its own
+    paths = ["--shards", str(corpus / "installed"), "--out", str(out)]
+    began = time.perf_counter()
+    quiet = {**os.environ, "TQDM_DISABLE": "1"}
+    subprocess.run([sys.executable, *words.split(), *paths], check=True, env=quiet)
+    print(f"{time.perf_counter() - began:.0f} s: trained", flush=True)
+    _, checkpoint = model_named(str(out))
+    model, tokenizer, count = checkpoint.build_model().to(DEVICE), checkpoint.tokenizer, 20 if tiny else 1000
+    rows = {}
+    for temperature in (1.0, 0.8):
+        rows[f"gpt2-124m, temperature {temperature}"] = counted(written(model, tokenizer, count, temperature))
+    write_json(out / "parses.json", {"python": platform.python_version(), "rows": rows})
+    print(f"{time.perf_counter() - began:.0f} s: {json.dumps(rows)}", flush=True)
+
+
 # --- where samples come from
 
 
@@ -109,13 +141,12 @@ def cut(ids: list[int], tokenizer: Tokenizer) -> str:
 
 
 def written(model: GPT, tokenizer: Tokenizer, count: int, temperature: float) -> list[str]:
-    """Texts that the model begins, each of at most one context."""
+    """Texts that the model begins."""
     writer = CapturedDecoder(model) if DEVICE.type == "cuda" else model
     generator, found = torch.Generator(DEVICE).manual_seed(1), []
     while len(found) < count:
         start = torch.full((min(500, count), 1), tokenizer.vocab_size - 1, device=DEVICE)
-        length = model.config.block_size - 1
-        ids = generate(writer, start, length, temperature=temperature, generator=generator)
+        ids = generate(writer, start, LENGTH, temperature=temperature, generator=generator)
         found += [cut(row, tokenizer) for row in ids[:, 1:].tolist()]
     return found[:count]
 
@@ -123,15 +154,15 @@ def written(model: GPT, tokenizer: Tokenizer, count: int, temperature: float) ->
 def real(tokens: torch.Tensor, tokenizer: Tokenizer, count: int) -> list[str]:
     """The beginnings of files, as long as the samples."""
     starts = (tokens == tokenizer.vocab_size - 1).nonzero()[:count, 0].tolist()
-    return [cut(tokens[start + 1 : start + 256].tolist(), tokenizer) for start in starts]
+    return [cut(tokens[start + 1 : start + 1 + LENGTH].tolist(), tokenizer) for start in starts]
 
 
 def by_table(table: NGram, tokenizer: Tokenizer, count: int) -> list[str]:
-    """Texts that a table writes, each of at most 255 tokens."""
+    """Texts that a table writes, each of at most LENGTH tokens."""
     rng, end, found = np.random.default_rng(1), tokenizer.vocab_size - 1, []
     for _ in range(count):
         ids = [end]
-        while len(ids) < 256 and (len(ids) == 1 or ids[-1] != end):
+        while len(ids) <= LENGTH and (len(ids) == 1 or ids[-1] != end):
             ids.append(drawn(table, ids, rng))
         found.append(cut(ids[1:], tokenizer))
     return found

@@ -1,6 +1,6 @@
 """The board of chapter 16: one change at a time, on tenths of the training text.
 
-`python -m tools.measure.since OUT [--parts board more candidates third again tested small] [--limit-s S]`
+`python -m tools.measure.since OUT [--parts board more …] [--limit-s S]`
 
 One process per GPU; they share the list of work. Each appends a line to OUT/since-gpuN.jsonl after every
 run. What is recorded there is not run again, and after --limit-s seconds no new run begins. The validation
@@ -16,6 +16,8 @@ again       a second choice, after the first one had been evaluated: five candid
             the lowest mean is the preset
 tested      RoPE alone, trained as char-gpu-best is, on the whole training text: the validation split, five
             seeds. Not a choice, as it was run after the preset's own five seeds were known
+speakers    why the choice did not hold: five settings on the two tenths where about as many speeches as in the
+            validation split are by new speakers; what was predicted stands in data/runs/since/speakers.json
 small       the board with a third of the weights
 """
 
@@ -30,6 +32,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -47,8 +50,9 @@ from gptlib.training import train
 from tools.measure import DEVICE, characters, command_line
 from tools.measure.choice import without_tenth
 
-PARTS = ("board", "more", "candidates", "third", "again", "tested", "small")
+PARTS = ("board", "more", "candidates", "third", "again", "tested", "speakers", "small")
 PAIRS = ((1, 2), (2, 5), (3, 8), (4, 1), (5, 6))  # seed and tenth; the first three of each row of the board
+NEW_SPEAKERS = ((6, 3), (7, 9), (8, 3), (9, 9), (10, 3), (11, 9))  # on the tenths like the validation split
 SHAPE = dict(vocab_size=65, block_size=256, n_layer=6, n_head=6, n_embd=384, dropout=0.15)
 SMALL = {**SHAPE, "n_layer": 5, "n_embd": 240}  # 3.5 M weights instead of 10.8 M
 HOW = dataclasses.replace(
@@ -124,6 +128,11 @@ AGAIN = {  # a second choice: the lowest means so far and one that was not tried
     "all but QK-norm, wider": [{}],
     "RoPE": [{}, AS_BEST],
     "RoPE, RMSNorm, untied": [{}],
+}
+SPEAKERS = {  # the choice and RoPE alone, each trained in both ways, and the preset that both started from
+    "all, ReLU², wider": [{}, AS_BEST],
+    "RoPE": [{}, AS_BEST],
+    "char-gpu-best": [AS_BEST],
 }
 
 
@@ -201,7 +210,8 @@ class Runner:
 
     def run(self, unit: Unit, pair: int, kind: str, changes: dict, steps: int | None = None) -> None:
         """Train and append what it came to."""
-        seed, tenth = (pair + 1, None) if unit.part == "tested" else PAIRS[pair]
+        pairs = NEW_SPEAKERS if unit.part == "speakers" else PAIRS
+        seed, tenth = (pair + 1, None) if unit.part == "tested" else pairs[pair]
         changes, started = dict(changes), time.perf_counter()
         schedule, average = changes.pop("schedule", None), changes.pop("average", False)
         config = dataclasses.replace(self.how(unit.part), **changes, seed=seed)
@@ -237,6 +247,7 @@ class Runner:
             "changes": {**changes, "schedule": schedule, "average": average},
             "device": torch.cuda.get_device_name() if DEVICE.type == "cuda" else "CPU",
             "torch": torch.__version__,
+            "ended": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         with open(self.path, "a", encoding="utf-8", newline="\n") as file:
             file.write(json.dumps(record, ensure_ascii=False) + "\n")
@@ -269,8 +280,9 @@ def wanted(
 ) -> Iterator[tuple[int, str, dict, int | None]]:
     """The runs that a unit lacks: pair, kind, changes of the training, steps if not those of its part."""
     found = read_runs(out)
-    if unit.part.endswith(("candidates", "tested")):
-        pairs = {"candidates": 2, "more candidates": 3}.get(unit.part, len(PAIRS))
+    if unit.part.endswith(("candidates", "tested", "speakers")):
+        lengths = {"candidates": 2, "more candidates": 3, "speakers": len(NEW_SPEAKERS)}
+        pairs = lengths.get(unit.part, len(PAIRS))
         for changes in unit.runs:
             kind = json.dumps(changes)
             for pair in range(pairs):
@@ -310,6 +322,8 @@ def units_of(part: str, out: Path, shape: dict, small: dict) -> list[Unit]:
         candidates = {name: (CANDIDATES[name][0], runs) for name, runs in AGAIN.items()}
     if part == "tested":
         candidates = {"RoPE": (ROPE, [AS_BEST])}
+    if part == "speakers":
+        candidates = {name: (CANDIDATES[name][0], runs) for name, runs in SPEAKERS.items()}
     part = {"third": "more candidates", "again": "again candidates"}.get(part, part)
     units, helped = [], what_helped(read_runs(out))
     for name, (model, runs) in candidates.items():
@@ -366,7 +380,7 @@ def sizes(tiny: bool) -> tuple[dict, dict, Callable]:
             HOW, max_steps=12, batch_size=4, warmup_steps=2, eval_interval=6, log_interval=2
         )
         return {**shape, "dropout": 0.0}, {**shape, "n_layer": 1, "dropout": 0.0}, lambda part: few
-    return SHAPE, SMALL, lambda part: LONG if part in ("candidates", "tested") else HOW
+    return SHAPE, SMALL, lambda part: LONG if part in ("candidates", "tested", "speakers") else HOW
 
 
 def main() -> None:
