@@ -16,7 +16,7 @@ again       a second choice, after the first one had been evaluated: five candid
             the lowest mean is the preset
 tested      RoPE alone, trained as char-gpu-best is, on the whole training text: the validation split, five
             seeds. Not a choice, as it was run after the preset's own five seeds were known
-speakers    why the choice did not hold: five settings on the two tenths where about as many speeches as in the
+speakers    why the choice did not hold: five settings on two tenths where about as many speeches as in the
             validation split are by new speakers; what was predicted stands in data/runs/since/speakers.json
 small       the board with a third of the weights
 """
