@@ -18,6 +18,8 @@ tested      RoPE alone, trained as char-gpu-best is, on the whole training text:
             seeds. Not a choice, as it was run after the preset's own five seeds were known
 speakers    why the choice did not hold: five settings on two tenths where about as many speeches as in the
             validation split are by new speakers; what was predicted stands in data/runs/since/speakers.json
+choice      what a choice on those two tenths would have been: more settings with RoPE, four pairs each
+chosen      the lowest mean of all settings on those tenths: the validation split, five seeds, once
 small       the board with a third of the weights
 """
 
@@ -50,7 +52,7 @@ from gptlib.training import train
 from tools.measure import DEVICE, characters, command_line
 from tools.measure.choice import without_tenth
 
-PARTS = ("board", "more", "candidates", "third", "again", "tested", "speakers", "small")
+PARTS = ("board", "more", "candidates", "third", "again", "tested", "speakers", "choice", "chosen", "small")
 PAIRS = ((1, 2), (2, 5), (3, 8), (4, 1), (5, 6))  # seed and tenth; the first three of each row of the board
 NEW_SPEAKERS = ((6, 3), (7, 9), (8, 3), (9, 9), (10, 3), (11, 9))  # on the tenths like the validation split
 SHAPE = dict(vocab_size=65, block_size=256, n_layer=6, n_head=6, n_embd=384, dropout=0.15)
@@ -134,6 +136,20 @@ SPEAKERS = {  # the choice and RoPE alone, each trained in both ways, and the pr
     "RoPE": [{}, AS_BEST],
     "char-gpu-best": [AS_BEST],
 }
+SLOWER, FASTER = (
+    {"learning_rate": HOW.learning_rate * by, "muon_learning_rate": HOW.muon_learning_rate * by}
+    for by in (0.7, 1.4)
+)
+CHOICE = {  # 10.6 to 10.9 million weights each
+    "RoPE": (ROPE, [{"weight_decay": 0.4}, {"weight_decay": 0.1}, SLOWER, FASTER, {"average": True}]),
+    **{f"RoPE, dropout {p}": ({**ROPE, "dropout": p}, [{}]) for p in (0.2, 0.25, 0.35, 0.4)},
+    "RoPE, soft-cap": ({**ROPE, "cap": 15.0}, [{}]),
+    "RoPE, shortcuts": ({**ROPE, "shortcuts": True}, [{}]),
+    "RoPE, 8 layers of 336": ({**ROPE, "n_layer": 8, "n_embd": 336}, [{}]),
+    "RoPE, 5 layers of 420": ({**ROPE, "n_layer": 5, "n_embd": 420}, [{}]),
+    "RoPE, 12 heads": ({**ROPE, "n_head": 12}, [{}]),
+    "RoPE, 3 heads": ({**ROPE, "n_head": 3}, [{}]),
+}
 
 
 @dataclass(frozen=True)
@@ -178,6 +194,15 @@ def what_helped(found: list[dict]) -> dict:
     if relu2 and max(relu2) < 0 and (not swiglu or statistics.mean(relu2) < statistics.mean(swiglu)):
         helped["mlp"] = "relu2"
     return helped
+
+
+def lowest(found: list[dict]) -> tuple[str, str]:
+    """Name and training of the lowest mean of the first four pairs on the tenths of new speakers."""
+    losses = {}
+    for run in found:
+        if run["part"] == "speakers" and run["pair"] < 4:
+            losses.setdefault((run["name"], run["kind"]), []).append(run["val_loss"])
+    return min((key for key in losses if len(losses[key]) == 4), key=lambda key: statistics.mean(losses[key]))
 
 
 # --- one run
@@ -281,7 +306,7 @@ def wanted(
     """The runs that a unit lacks: pair, kind, changes of the training, steps if not those of its part."""
     found = read_runs(out)
     if unit.part.endswith(("candidates", "tested", "speakers")):
-        lengths = {"candidates": 2, "more candidates": 3, "speakers": len(NEW_SPEAKERS)}
+        lengths = {"candidates": 2, "more candidates": 3, "speakers": len(NEW_SPEAKERS), "more speakers": 4}
         pairs = lengths.get(unit.part, len(PAIRS))
         for changes in unit.runs:
             kind = json.dumps(changes)
@@ -324,7 +349,18 @@ def units_of(part: str, out: Path, shape: dict, small: dict) -> list[Unit]:
         candidates = {"RoPE": (ROPE, [AS_BEST])}
     if part == "speakers":
         candidates = {name: (CANDIDATES[name][0], runs) for name, runs in SPEAKERS.items()}
-    part = {"third": "more candidates", "again": "again candidates"}.get(part, part)
+    if part in ("choice", "chosen"):
+        candidates = CHOICE
+    if part == "chosen":
+        name, kind = lowest(read_runs(out))
+        candidates = {name: ({**CANDIDATES, **CHOICE}[name][0], [json.loads(kind)])}
+    names = {
+        "third": "more candidates",
+        "again": "again candidates",
+        "choice": "more speakers",
+        "chosen": "tested",
+    }
+    part = names.get(part, part)
     units, helped = [], what_helped(read_runs(out))
     for name, (model, runs) in candidates.items():
         model = dict(model)
