@@ -20,6 +20,7 @@ speakers    why the choice did not hold: five settings on two tenths where about
             validation split are by new speakers; what was predicted stands in data/runs/since/speakers.json
 choice      what a choice on those two tenths would have been: more settings with RoPE, four pairs each
 chosen      the lowest mean of all settings on those tenths: the validation split, five seeds, once
+controls    what made it: more heads without RoPE, and still more heads, on the same pairs, after the choice
 small       the board with a third of the weights
 """
 
@@ -52,7 +53,19 @@ from gptlib.training import train
 from tools.measure import DEVICE, characters, command_line
 from tools.measure.choice import without_tenth
 
-PARTS = ("board", "more", "candidates", "third", "again", "tested", "speakers", "choice", "chosen", "small")
+PARTS = (
+    "board",
+    "more",
+    "candidates",
+    "third",
+    "again",
+    "tested",
+    "speakers",
+    "choice",
+    "chosen",
+    "controls",
+    "small",
+)
 PAIRS = ((1, 2), (2, 5), (3, 8), (4, 1), (5, 6))  # seed and tenth; the first three of each row of the board
 NEW_SPEAKERS = ((6, 3), (7, 9), (8, 3), (9, 9), (10, 3), (11, 9))  # on the tenths like the validation split
 SHAPE = dict(vocab_size=65, block_size=256, n_layer=6, n_head=6, n_embd=384, dropout=0.15)
@@ -150,6 +163,12 @@ CHOICE = {  # 10.6 to 10.9 million weights each
     "RoPE, 12 heads": ({**ROPE, "n_head": 12}, [{}]),
     "RoPE, 3 heads": ({**ROPE, "n_head": 3}, [{}]),
 }
+CONTROLS = {
+    "12 heads": ({"bias": False, "n_head": 12}, [{}]),
+    "24 heads": ({"bias": False, "n_head": 24}, [{}]),
+    "6 heads": ({"bias": False}, [{}]),
+    "RoPE, 24 heads": ({**ROPE, "n_head": 24}, [{}]),
+}
 
 
 @dataclass(frozen=True)
@@ -235,7 +254,7 @@ class Runner:
 
     def run(self, unit: Unit, pair: int, kind: str, changes: dict, steps: int | None = None) -> None:
         """Train and append what it came to."""
-        pairs = NEW_SPEAKERS if unit.part == "speakers" else PAIRS
+        pairs = NEW_SPEAKERS if unit.part in ("speakers", "controls") else PAIRS
         seed, tenth = (pair + 1, None) if unit.part == "tested" else pairs[pair]
         changes, started = dict(changes), time.perf_counter()
         schedule, average = changes.pop("schedule", None), changes.pop("average", False)
@@ -305,8 +324,14 @@ def wanted(
 ) -> Iterator[tuple[int, str, dict, int | None]]:
     """The runs that a unit lacks: pair, kind, changes of the training, steps if not those of its part."""
     found = read_runs(out)
-    if unit.part.endswith(("candidates", "tested", "speakers")):
-        lengths = {"candidates": 2, "more candidates": 3, "speakers": len(NEW_SPEAKERS), "more speakers": 4}
+    if unit.part.endswith(("candidates", "tested", "speakers", "controls")):
+        lengths = {
+            "candidates": 2,
+            "more candidates": 3,
+            "speakers": len(NEW_SPEAKERS),
+            "more speakers": 4,
+            "controls": 4,
+        }
         pairs = lengths.get(unit.part, len(PAIRS))
         for changes in unit.runs:
             kind = json.dumps(changes)
@@ -351,6 +376,8 @@ def units_of(part: str, out: Path, shape: dict, small: dict) -> list[Unit]:
         candidates = {name: (CANDIDATES[name][0], runs) for name, runs in SPEAKERS.items()}
     if part in ("choice", "chosen"):
         candidates = CHOICE
+    if part == "controls":
+        candidates = CONTROLS
     if part == "chosen":
         name, kind = lowest(read_runs(out))
         candidates = {name: ({**CANDIDATES, **CHOICE}[name][0], [json.loads(kind)])}
@@ -416,7 +443,11 @@ def sizes(tiny: bool) -> tuple[dict, dict, Callable]:
             HOW, max_steps=12, batch_size=4, warmup_steps=2, eval_interval=6, log_interval=2
         )
         return {**shape, "dropout": 0.0}, {**shape, "n_layer": 1, "dropout": 0.0}, lambda part: few
-    return SHAPE, SMALL, lambda part: LONG if part in ("candidates", "tested", "speakers") else HOW
+    return (
+        SHAPE,
+        SMALL,
+        lambda part: LONG if part in ("candidates", "tested", "speakers", "controls") else HOW,
+    )
 
 
 def main() -> None:
