@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-T_975 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776}  # Student's t by degrees of freedom: 2.5 % of it lie above
+T_975 = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571}  # Student's t by degrees of freedom: 2.5 % of it lie above
 
 # %% ../notebooks/16_since_gpt2.ipynb #061c7602
 def interval(differences: Sequence[float]) -> tuple[float, float]:
-    """Mean of two to five paired differences, and half the width of its 95 % interval by Student's t.
+    """Mean of two to six paired differences, and half the width of its 95 % interval by Student's t.
 
     (1, 2, 3) gives 2 and 4.303 · 1/√3 = 2.484.
     """

@@ -71,6 +71,6 @@ def config_from(**settings) -> GPTConfig:
 # %% ../notebooks/16_since_gpt2.ipynb #1808fb62
 SHAPE = dict(vocab_size=65, block_size=256, n_layer=6, n_head=12, n_embd=384, dropout=0.3)
 FALLING = dict(decay="linear", min_learning_rate=0.0, weight_decay=0.2)
-MODERN_PRESETS = {  # chosen on text by new speakers
+MODERN_PRESETS = {  # the second choice, made on text by new speakers
     "char-gpu-modern": RunConfig(ModernConfig(**SHAPE, position="rope", bias=False), replace(PRESETS["char-gpu-best"].train, **FALLING)),
 }

@@ -109,24 +109,50 @@ def test_a_run_is_recorded(tmp_path):
     assert runner.step_ms(SHAPE, {}) > 0
 
 
-def test_the_preset_is_what_was_tested_with_five_seeds():
+def test_the_preset_is_what_the_rule_chose_and_what_was_tested_with_five_seeds():
     preset, runs = MODERN_PRESETS["char-gpu-modern"], read_runs(DATA / "runs" / "since")
-    tested = [run for run in runs if run["part"] == "tested"]
-    assert sorted(run["seed"] for run in tested) == [1, 2, 3, 4, 5] and {run["tenth"] for run in tested} == {
-        None
-    }
-    how = {**vars(since.LONG), **since.AS_BEST}
+    name, kind = since.lowest(runs)
+    tested = [run for run in runs if (run["part"], run["name"], run["kind"]) == ("tested", name, kind)]
+    assert [run["seed"] for run in tested] == [1, 2, 3, 4, 5] and {run["tenth"] for run in tested} == {None}
+    how = {**vars(since.LONG), **json.loads(kind)}
     for run in tested:
         assert ModernConfig(**run["model"]) == preset.model and run["steps"] == preset.train.max_steps
-    for name in (
-        "learning_rate",
-        "muon_learning_rate",
-        "weight_decay",
-        "decay",
-        "min_learning_rate",
-        "batch_size",
-    ):
-        assert getattr(preset.train, name) == how[name], name
+    differing = {"eval_interval", "sample_interval"}
+    assert {key for key, value in vars(preset.train).items() if how[key] != value} == differing
+
+
+def test_what_was_expected_of_the_new_speakers_is_older_than_the_runs():
+    runs = read_runs(DATA / "runs" / "since")
+    expected = json.loads((DATA / "runs" / "since" / "speakers.json").read_text(encoding="utf-8"))
+    ends = {part: [run["ended"] for run in runs if run["part"] == part] for part in ("speakers", "controls")}
+    assert expected["written"] < min(ends["speakers"]) < expected["choice"]["written"] < min(ends["controls"])
+    later = set(since.CHOICE) - {"RoPE"}
+    assert all(
+        run["ended"] > expected["choice"]["written"]
+        for run in runs
+        if run["part"] == "speakers" and run["name"] in later
+    )
+
+
+def test_the_lowest_mean_of_the_first_four_pairs_is_chosen(tmp_path):
+    rows = [
+        record("speakers", name, pair, loss, "{}")
+        for name, loss in (("A", 1.5), ("B", 1.4))
+        for pair in range(4)
+    ]
+    rows += [record("speakers", "A", pair, 0.1, "{}") for pair in (4, 5)]  # more than four do not count
+    rows += [record("speakers", "C", pair, 0.1, "{}") for pair in range(3)]  # nor does one with fewer
+    rows += [record("controls", "D", pair, 0.1, "{}") for pair in range(4)]
+    assert since.lowest(rows) == ("B", "{}")
+
+
+def test_new_speakers_have_tenths_of_their_own(tmp_path):
+    for part, pairs in (("speakers", 6), ("choice", 4), ("controls", 4)):
+        for unit in since.units_of(part, tmp_path, since.SHAPE, since.SMALL):
+            found = [pair for pair, *_ in since.wanted(unit, tmp_path, HOW, None)]
+            assert found == list(range(pairs)) * len(unit.runs) and ModernConfig(**unit.model)
+    assert {tenth for _, tenth in since.NEW_SPEAKERS} == {3, 9}
+    assert not {seed for seed, _ in since.NEW_SPEAKERS} & {seed for seed, _ in since.PAIRS}
 
 
 def test_what_is_tested_sees_the_whole_training_text(tmp_path):
