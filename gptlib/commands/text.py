@@ -52,4 +52,5 @@ def tokenizer_name(tokenizer: Tokenizer) -> str:
     """The name by which `tokenizer_named` makes this tokenizer."""
     if tokenizer.kind != "bpe":
         return tokenizer.kind
-    return "gpt2" if tokenizer.special else f"bpe:{tokenizer.vocab_size}"
+    published = tokenizer.special and tokenizer.fingerprint == BPETokenizer.gpt2().fingerprint
+    return "gpt2" if published else f"bpe:{tokenizer.vocab_size}"

@@ -20,7 +20,9 @@ from tiny_commands import (
 
 from gptlib import data
 from gptlib.checkpoint import latest_checkpoint, load_checkpoint
+from gptlib.commands.text import tokenizer_name
 from gptlib.data import load_corpus, split
+from gptlib.tokenizer import BPETokenizer
 
 
 @pytest.mark.parametrize("tokenizer", ["char", "byte", "bpe:270", "gpt2"])
@@ -101,3 +103,12 @@ def test_a_corpus_with_another_checksum(monkeypatch, capsys, tmp_path):
     assert run("train", "--out", tmp_path / "run") == 2
     assert re.search(r"input.txt: SHA-256 \w+….* expected 86c4e6aa9db7….*delete it", complaint(capsys))
     assert contents(tmp_path) == before
+
+
+def test_a_tokenizer_with_special_tokens_is_gpt2s_only_if_it_is():
+    trained = BPETokenizer.train("the cat and the hat and the bat " * 20, 270)
+    special = BPETokenizer(list(trained.merges), special=["<|endoftext|>"])
+    assert [tokenizer_name(t) for t in (trained, special)] == [
+        f"bpe:{t.vocab_size}" for t in (trained, special)
+    ]
+    assert tokenizer_name(BPETokenizer.gpt2()) == "gpt2"
