@@ -60,8 +60,11 @@ def runs_of(runs: list[dict], part: str, name: str, kind: str = "steps") -> dict
 
 
 def paired(runs: list[dict], part: str, name: str, than: str = "base", kind: str = "steps") -> list[float]:
-    """Loss of a row minus that of another one, for each pair that both have. The other one ran for as many steps."""
-    ours, theirs = runs_of(runs, part, name, kind), runs_of(runs, part, than)
+    """Loss of a row minus that of another one, for each pair that both have; the other one ran as many steps, or seconds.
+
+    In equal seconds all rows run as long as the base, whose runs of `kind` steps stand for both.
+    """
+    ours, theirs = runs_of(runs, part, name, kind), runs_of(runs, part, than, kind) or runs_of(runs, part, than)
     return [ours[pair]["val_loss"] - theirs[pair]["val_loss"] for pair in sorted(ours.keys() & theirs.keys())]
 
 

@@ -16,7 +16,7 @@ def rope_tables(
 ) -> tuple[Float[Tensor, "T half"], Float[Tensor, "T half"]]:
     """Cosine and sine of the angles by which RoPE turns the head_size/2 pairs of numbers at each position.
 
-    Pair i turns by base^(-2i/head_size) radians a position: the first one by 1, the last one by little more than 1/base.
+    Pair i turns by base^(-2i/head_size) radians a position: the first one by 1, the last one by base^(2/head_size - 1).
     Su et al., "RoFormer: Enhanced Transformer with Rotary Position Embedding" (2021), section 3.2.2.
     """
     share = torch.arange(0, head_size, 2, device=positions.device) / head_size  # [half]

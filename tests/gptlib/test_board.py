@@ -62,3 +62,14 @@ def test_the_recorded_board():
         base = {run["pair"]: run["val_loss"] for run in board if run["name"] == "base"}
         differences = [ours[p] - base[p] for p in sorted(ours)]
         assert found.mean == pytest.approx(statistics.mean(differences))
+
+
+def test_equal_seconds_are_compared_with_equal_seconds():
+    runs = [row("base", i, 2.0) for i in range(2)] + [row("all", i, 1.0) for i in range(2)]
+    runs += [row("all", i, 1.5, kind="seconds") for i in range(2)]
+    runs += [row("x", i, 1.75, kind="seconds") for i in range(2)]
+    assert paired(runs, "board", "x", "all", "seconds") == [0.25, 0.25]  # not with the full set's longer runs
+    assert paired(runs, "board", "x", kind="seconds") == [
+        -0.25,
+        -0.25,
+    ]  # the base has as many steps either way
