@@ -85,7 +85,7 @@ class GatherWeights(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor):
         n = ctx.ranks.world_size
-        padded = grad.new_zeros(-(-len(grad) // n) * n, *grad.shape[1:])
+        padded = grad.new_zeros(-(-len(grad) // n) * n, *grad.shape[1:])  # the next multiple of n
         padded[: len(grad)] = grad
         return ctx.ranks.reduce_scatter(padded) / n, None, None
 
